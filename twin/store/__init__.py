@@ -1,0 +1,86 @@
+"""Where observations are kept: one Protocol, one file a backend, one contract suite that each passes.
+
+Rows carry two times: `at` (when it was so) and `received` (when we were told), so that any past moment can be asked for
+as known then (`known=t`) or as known now (`known=None`).
+
+Identity is (device, at). Writing the same values again changes nothing and the first `received` stands, so a redelivery
+after a crash is harmless. Other values for the same (device, at) are a correction: both rows are kept; of those known at
+the time asked about, the one received last counts.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from twin.observation import Domain, Observation
+
+FOREVER = (1 << 63) - 1
+
+
+class Written(NamedTuple):
+    """What became of a batch: how many are in the store now (duplicates included), and which it will never take, and why.
+
+    A batch that could not be written at all is not reported here: `write` raises StoreAwayError and the caller keeps it.
+    """
+
+    accepted: int
+    rejected: list[tuple[Observation, str]]
+
+
+class Series(NamedTuple):
+    """One metric of one device over time, oldest first. All arrays have the same length.
+
+    `at` int64 UTC ms. Raw: `mean` == `low` == `high`, `count` 1. Downsampled: one entry a non-empty bucket, `at` its start.
+    A range with no data is a series of length 0.
+    """
+
+    at: npt.NDArray[np.int64]
+    mean: npt.NDArray[np.float64]
+    low: npt.NDArray[np.float64]
+    high: npt.NDArray[np.float64]
+    count: npt.NDArray[np.int64]
+
+
+class Store(Protocol):
+    """Every method may raise StoreAwayError within the time-out; none hangs. Safe to call from several threads."""
+
+    def write(self, batch: Sequence[Observation]) -> Written: ...
+
+    def load(self, domain: Domain, rows: pa.Table) -> int:
+        """Bulk form of `write` for backfill and tests: columns device (string or dictionary), at, received (int64) and any
+        of the domain's metrics (float); null or NaN = not measured. Same identity rules. Returns the rows now in the store."""
+        ...
+
+    def zone(self, at: int, *, known: int | None = None, since: int | None = None) -> dict[str, Observation]:
+        """Each device's last observation with since < at' <= `at` (and received <= `known` if given), by device id."""
+        ...
+
+    def latest(self) -> dict[str, Observation]:
+        """zone(FOREVER)."""
+        ...
+
+    def series(
+        self,
+        device: str,
+        metric: str,
+        start: int,
+        end: int,
+        *,
+        points: int | None = None,
+        known: int | None = None,
+    ) -> Series:
+        """start <= at < end. With `points`, at most that many equal buckets of the range, each with mean, low and high."""
+        ...
+
+    def retain(self, before: int) -> int:
+        """Forget what is older than `before`; returns the number of rows dropped (-1 where the store does not say)."""
+        ...
+
+    def check(self) -> None:
+        """Return if the store answers; raise StoreAwayError with address and remedy if not."""
+        ...
+
+    def close(self) -> None: ...
