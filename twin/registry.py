@@ -50,7 +50,9 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
         """A numeric attribute; raises RegistryError naming the device when it is missing or text."""
         value = self.attributes.get(attribute)
         if not isinstance(value, int | float):
-            raise RegistryError(f"device {self.id} ({self.kind}): attribute {attribute!r} must be a number, is {value!r}")
+            raise RegistryError(
+                f"device {self.id} ({self.kind}): attribute {attribute!r} must be a number, is {value!r}"
+            )
         return float(value)
 
 
@@ -61,7 +63,9 @@ class Registry:
         for i, device in enumerate(self.devices):
             _check(device, i)
             if device.id in self.index:
-                raise RegistryError(f"device {device.id!r} is listed twice (rows {self.index[device.id]} and {i}): rename one")
+                raise RegistryError(
+                    f"device {device.id!r} is listed twice (rows {self.index[device.id]} and {i}): rename one"
+                )
             self.index[device.id] = i
 
     def __len__(self) -> int:

@@ -1,0 +1,215 @@
+"""Typed settings: one `gaoxin.toml`, `GAOXIN_…` in the environment over it, secrets in the environment only.
+
+A nested key is written `[web] port = 8050` in the file and `GAOXIN_WEB__PORT=8050` in the environment. An unknown key or a bad
+value stops the start: the message names the key, the value and what is allowed.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+
+from twin.errors import SettingsError
+
+PREFIX = "GAOXIN_"
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Broker(Section):
+    kind: Literal["auto", "mosquitto", "amqtt", "outside"] = Field(
+        "auto",
+        description="auto: Mosquitto if it is installed, else the embedded amqtt; outside: one you run yourself",
+    )
+    host: str = Field("127.0.0.1", description="where clients find the broker")
+    port: int = Field(1883, ge=0, le=65535, description="its port; 0 lets `gaoxin up` choose a free one")
+    user: str = Field("", description="user name, empty for none")
+    password: SecretStr = Field(SecretStr(""), description="password; environment only")
+    prefix: str = Field("gaoxin/v1", pattern=r"^[^#+\s]+[^#+\s/]$", description="first part of every topic")
+
+
+class Store(Section):
+    kind: Literal["duckdb", "influx", "memory"] = Field(
+        "duckdb", description="duckdb: a file in the data folder; influx: a server; memory: gone at the end"
+    )
+    url: str = Field("http://127.0.0.1:8086", description="InfluxDB's address")
+    org: str = Field("gaoxin", description="InfluxDB's organisation")
+    bucket: str = Field("gaoxin/autogen", description="InfluxDB's bucket (on 1.x: database/retention policy)")
+    token: SecretStr = Field(SecretStr(""), description="InfluxDB's token; environment only")
+    timeout_s: float = Field(
+        10, gt=0, le=600, description="longest wait for one answer of the store, seconds"
+    )
+    retention_days: int = Field(400, ge=1, description="observations older than this are forgotten, days")
+
+
+class Ingest(Section):
+    batch: int = Field(5_000, ge=1, le=100_000, description="most messages in one write")
+    age_ms: int = Field(100, ge=1, le=60_000, description="longest a message waits for its batch to fill, ms")
+    buffer: int = Field(
+        50_000, ge=100, description="most messages held in memory; beyond it the broker holds them"
+    )
+    future_s: int = Field(
+        300, ge=0, description="a time further ahead of ours than this is quarantined, seconds"
+    )
+    past_days: int = Field(400, ge=1, description="a time longer ago than this is quarantined, days")
+
+
+class Engine(Section):
+    delta_ms: int = Field(
+        200, ge=20, le=10_000, description="how often changed devices go to the screens, ms"
+    )
+    key_s: int = Field(10, ge=1, le=600, description="how often the whole zone goes to the screens, seconds")
+    grace_periods: float = Field(
+        3.0, ge=1, le=100, description="a device silent for this many of its periods is unknown"
+    )
+
+
+class Web(Section):
+    host: str = Field("127.0.0.1", description="address the web listens on")
+    port: int = Field(8050, ge=0, le=65535, description="its port")
+
+
+class Simulate(Section):
+    on: bool = Field(
+        True, description="feed the zone with simulated sensors (shown as simulated on every screen)"
+    )
+    seed: int = Field(20261120, ge=0, description="same seed, same zone")
+    speed: float = Field(
+        1.0, gt=0, le=600, description="how many times faster than real the simulated day runs"
+    )
+    history_h: float = Field(
+        24, ge=0, le=24 * 31, description="hours of history filled in when the store is empty"
+    )
+
+
+class Settings(Section):
+    data: Path = Field(Path("data"), description="folder that holds everything this installation keeps")
+    language: Literal["zh", "en"] = Field("zh", description="language of the screens where none is asked for")
+    registry: Path | None = Field(
+        None, description="your own device registry; the zone's default where none is named"
+    )
+    layers: Path | None = Field(
+        None, description="folder of your own layers; default: `layers` in the data folder"
+    )
+    broker: Broker = Broker()  # type: ignore[call-arg]
+    store: Store = Store()  # type: ignore[call-arg]
+    ingest: Ingest = Ingest()  # type: ignore[call-arg]
+    engine: Engine = Engine()  # type: ignore[call-arg]
+    web: Web = Web()  # type: ignore[call-arg]
+    simulate: Simulate = Simulate()  # type: ignore[call-arg]
+
+    @property
+    def layers_folder(self) -> Path:
+        return self.layers or self.data / "layers"
+
+
+SECRETS = frozenset({"broker.password", "store.token"})
+
+
+def fields(model: type[BaseModel] = Settings, under: str = "") -> dict[str, FieldInfo]:
+    """Every setting by its dotted key, sections left out: what the docs must list and the environment may name."""
+    found: dict[str, FieldInfo] = {}
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            found |= fields(inner, f"{under}{name}.")
+        else:
+            found[under + name] = field
+    return found
+
+
+def load(file: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from `file` (default: gaoxin.toml here, if there is one) with the environment over it.
+
+    Raises SettingsError naming each wrong key, its value and what is allowed.
+    """
+    environ = os.environ if environ is None else environ
+    values = _from_file(file)
+    known = {env_name(key): key for key in fields()}
+    for name, text in environ.items():
+        if not name.startswith(PREFIX):
+            continue
+        key = known.get(name)
+        if key is None:
+            raise SettingsError(f"{name} (environment) is not a setting. {_nearest(name, list(known))}")
+        _put(values, key, text)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(e, values) for e in error.errors())) from None
+
+
+def env_name(key: str) -> str:
+    """`web.port` → `GAOXIN_WEB__PORT`."""
+    return PREFIX + key.upper().replace(".", "__")
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The settings as environment variables, so that a child process sees exactly these."""
+    found: dict[str, str] = {}
+    for key in fields():
+        value: Any = settings
+        for part in key.split("."):
+            value = getattr(value, part)
+        if isinstance(value, SecretStr):
+            value = value.get_secret_value()
+        if value is not None:
+            found[env_name(key)] = str(value)
+    return found
+
+
+def _from_file(file: Path | None) -> dict[str, Any]:
+    path = file or Path("gaoxin.toml")
+    if file is None and not path.exists():
+        return {}
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(
+            f"{path}: cannot be read ({error.strerror}). Check the path given to --config."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from None
+    for key in SECRETS:
+        section, name = key.split(".")
+        if name in (values.get(section) or {}):
+            raise SettingsError(
+                f"{path}: {key} is a secret and is not read from a file. Set {env_name(key)} in the environment."
+            )
+    return values
+
+
+def _put(values: dict[str, Any], key: str, text: str) -> None:
+    *sections, name = key.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+    values[name] = text
+
+
+def _explain(error: Any, values: Mapping[str, Any]) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"{key} = {error['input']!r} is not a setting. {_nearest(key, list(fields()))}"
+    field = fields().get(key)
+    allowed = f" Allowed: {_allowed(field)}. ({field.description})" if field else ""
+    shown = "***" if key in SECRETS else repr(error["input"])
+    return f"{key} = {shown}: {error['msg']}.{allowed} In the environment it is {env_name(key)}."
+
+
+def _allowed(field: FieldInfo) -> str:
+    limits = [str(m) for m in field.metadata]
+    kind = str(field.annotation).replace("typing.", "").replace("<class '", "").replace("'>", "")
+    return kind + (f" with {', '.join(limits)}" if limits else "")
+
+
+def _nearest(wrong: str, known: list[str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(wrong, known, n=1)
+    return f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."

@@ -1,0 +1,222 @@
+"""The zone at a time: what is known of each device, and the frame that carries it to a screen.
+
+The fold is pure and total: whatever order observations arrive in, a device shows the one with the greatest (at, received).
+A device that has been silent past its grace, or whose gateway is gone, is *unknown*: that is a state of its own, never the
+last value and never normal. Live, replay and tests all use this one fold and this one encoder, so the picture at t is
+the same bytes whoever asks.
+
+Frame v1, little-endian, 28 bytes then the body:
+    0  'GX'   2  u8 version 1   3  u8 kind (0 key, 1 delta)   4  u32 registry digest   8  u32 seq   12  u32 n
+    16 f64 at (UTC ms)   24 u32 engine start (UTC seconds)
+    key:   n value bytes, n status bytes (device = position in the registry)
+    delta: n u32 device positions, n value bytes, n status bytes; applies only to the frame with seq - 1
+value: 0-250 on the headline metric's display scale, 254 unknown, 255 never heard.
+status: high nibble = band by the standard (15 none), low nibble = alarm level (0 none, 1 blue ... 4 red).
+"""
+
+import struct
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from twin import standards
+from twin.clock import local
+from twin.observation import METRICS, Observation
+from twin.registry import Device, Registry
+
+UNKNOWN, NEVER_HEARD = 254, 255
+NO_BAND = 15
+_HEADER = struct.Struct("<2sBBIIIdI")
+KEY, DELTA = 0, 1
+_NEVER = -(1 << 62)
+
+U8 = npt.NDArray[np.uint8]
+
+
+def display_byte(device: Device, values: Mapping[str, float]) -> int:
+    """0-250 on the headline metric's display scale; 254 when the observation does not carry it."""
+    value = values.get(device.headline)
+    if value is None:
+        return UNKNOWN
+    low, high = METRICS[device.headline].scale
+    return round(min(max((value - low) / (high - low), 0.0), 1.0) * 250)
+
+
+def band(device: Device, values: Mapping[str, float], at: int) -> int:
+    """The ordinal class these values have by their standard, 0 the best; 15 where there is none."""
+    match device.kind:
+        case "link-detector" if "averageVehicleSpeed" in values:
+            return standards.traffic_state(
+                standards.tpi(values["averageVehicleSpeed"], device.number("freeSpeed"))
+            )
+        case "air-station":
+            index = standards.aqi(values).value
+            return NO_BAND if index is None else standards.aqi_level(index)
+        case "noise-monitor" if "LAeq" in values:
+            zone_class = str(device.attributes.get("noiseClass", "2"))
+            return standards.NOISE.band(standards.noise_excess(values["LAeq"], zone_class, local(at).hour))
+        case "water-station":
+            found = standards.water_class(values)
+            return NO_BAND if found is None else found
+    scaled = SCALES.get(device.kind)
+    if scaled is None or scaled[0] not in values:
+        return NO_BAND
+    return scaled[1].band(values[scaled[0]])
+
+
+# Kinds whose band is one metric on one scale
+SCALES: Mapping[str, tuple[str, standards.Scale]] = {
+    "car-park": ("occupancy", standards.PARKING),
+    "compute-centre": ("pue", standards.PUE),
+    "server": ("inletTemperature", standards.COLD_AISLE),
+    "power-unit": ("loadRatio", standards.LOAD),
+    "street-light": ("illuminanceOn", standards.LAMPS),
+    "manhole": ("coverOpen", standards.COVER),
+    "underpass": ("waterDepth", standards.UNDERPASS),
+}
+
+# What a screen shows for each band of a kind
+BANDS: Mapping[str, tuple[standards.Level, ...]] = {
+    "link-detector": standards.TRAFFIC.levels,
+    "air-station": standards.AIR.levels,
+    "noise-monitor": standards.NOISE.levels,
+    "water-station": standards.WATER.levels,
+    **{kind: scale.levels for kind, (_, scale) in SCALES.items()},
+}
+
+
+class Snapshot:
+    """`grace` is in periods of each device."""
+
+    def __init__(self, registry: Registry, *, grace: float = 3.0) -> None:
+        self.registry = registry
+        n = len(registry)
+        self.last: list[Observation | None] = [None] * n
+        self._value = np.full(n, NEVER_HEARD, np.uint8)
+        self._band = np.full(n, NO_BAND, np.uint8)
+        self.level = np.zeros(n, np.uint8)
+        self._at = np.full(n, _NEVER, np.int64)
+        self._received = np.full(n, _NEVER, np.int64)
+        self._grace = np.array([grace * d.period_s * 1000 for d in registry], np.int64)
+        self._gone = np.full(n, _NEVER, np.int64)  # when the device's gateway went offline
+        self._behind: dict[str, npt.NDArray[np.intp]] = {}
+        for gateway in {d.gateway for d in registry if d.gateway}:
+            self._behind[gateway] = np.array([i for i, d in enumerate(registry) if d.gateway == gateway])
+
+    def fold(self, observation: Observation) -> bool:
+        """Take one observation in; False when it is no news (older than what is known, or of an unregistered device)."""
+        i = self.registry.index.get(observation.device)
+        if i is None or (observation.at, observation.received) <= (self._at[i], self._received[i]):
+            return False
+        known = self.last[i]
+        if known is not None and known.at == observation.at and known.values == observation.values:
+            return False  # a redelivery: the first `received` stands, as it does in every store
+        device = self.registry.devices[i]
+        self.last[i] = observation
+        self._at[i], self._received[i] = observation.at, observation.received
+        self._value[i] = display_byte(device, observation.values)
+        self._band[i] = band(device, observation.values, observation.at)
+        return True
+
+    def gateway(self, gateway: str, online: bool, at: int) -> None:
+        """A gateway came or went at `at`; while it is gone, what its devices said before is not knowledge any more."""
+        behind = self._behind.get(gateway)
+        if behind is not None:
+            self._gone[behind] = _NEVER if online else at
+
+    def known(self, now: int) -> npt.NDArray[np.bool_]:
+        """Which devices are known at `now`: heard within their grace, and since their gateway was last lost."""
+        fresh: npt.NDArray[np.bool_] = (now - self._at <= self._grace) & (self._received > self._gone)
+        return fresh
+
+    def bytes_at(self, now: int) -> tuple[U8, U8]:
+        """(value, status) of every device at `now`."""
+        known = self.known(now)
+        heard = self._at != _NEVER
+        value = np.where(known, self._value, np.where(heard, UNKNOWN, NEVER_HEARD)).astype(np.uint8)
+        status = (np.where(known, self._band, NO_BAND) << 4 | self.level).astype(np.uint8)
+        return value, status
+
+
+def of(registry: Registry, zone: Iterable[Observation], *, grace: float = 3.0) -> Snapshot:
+    """The snapshot that these observations make, in any order."""
+    snapshot = Snapshot(registry, grace=grace)
+    for observation in zone:
+        snapshot.fold(observation)
+    return snapshot
+
+
+class Frame(NamedTuple):
+    """A decoded frame; `index` is None in a key frame. `at` UTC ms, `started` UTC seconds."""
+
+    digest: int
+    seq: int
+    at: int
+    started: int
+    index: npt.NDArray[np.uint32] | None
+    value: U8
+    status: U8
+
+
+def encode(frame: Frame) -> bytes:
+    kind = KEY if frame.index is None else DELTA
+    header = _HEADER.pack(
+        b"GX", 1, kind, frame.digest, frame.seq & 0xFFFFFFFF, len(frame.value), float(frame.at), frame.started
+    )
+    index = b"" if frame.index is None else frame.index.astype("<u4").tobytes()
+    return header + index + frame.value.tobytes() + frame.status.tobytes()
+
+
+def decode(data: bytes) -> Frame:
+    """Raises ValueError saying what is wrong with a frame that is none."""
+    if len(data) < _HEADER.size:
+        raise ValueError(f"a frame has at least {_HEADER.size} bytes, this has {len(data)}")
+    magic, version, kind, digest, seq, n, at, started = _HEADER.unpack_from(data)
+    if magic != b"GX" or version != 1 or kind not in (KEY, DELTA):
+        raise ValueError(f"not a frame of version 1: {data[:4]!r}")
+    wanted = _HEADER.size + n * (2 if kind == KEY else 6)
+    if len(data) != wanted:
+        raise ValueError(f"a frame of {n} devices has {wanted} bytes, this has {len(data)}")
+    body = _HEADER.size
+    index = None
+    if kind == DELTA:
+        index = np.frombuffer(data, "<u4", n, body)
+        body += 4 * n
+    return Frame(
+        digest,
+        seq,
+        int(at),
+        started,
+        index,
+        np.frombuffer(data, np.uint8, n, body),
+        np.frombuffer(data, np.uint8, n, body + n),
+    )
+
+
+class Encoder:
+    """Turns a snapshot into the sequence of key and delta frames a screen follows."""
+
+    def __init__(self, snapshot: Snapshot, *, started: int) -> None:
+        self.snapshot, self.started = snapshot, started
+        self.seq = 0
+        n = len(snapshot.registry)
+        self._sent = (np.full(n, NEVER_HEARD, np.uint8), np.full(n, NO_BAND << 4, np.uint8))
+
+    def key(self, now: int) -> bytes:
+        self.seq += 1
+        self._sent = self.snapshot.bytes_at(now)
+        return encode(Frame(self.snapshot.registry.digest, self.seq, now, self.started, None, *self._sent))
+
+    def delta(self, now: int) -> bytes:
+        """What changed since the last frame; an empty one still says that the engine lives and how late it is."""
+        value, status = self.snapshot.bytes_at(now)
+        index = np.flatnonzero((value != self._sent[0]) | (status != self._sent[1])).astype(np.uint32)
+        self.seq += 1
+        self._sent = value, status
+        return encode(
+            Frame(
+                self.snapshot.registry.digest, self.seq, now, self.started, index, value[index], status[index]
+            )
+        )
