@@ -40,9 +40,7 @@ class BrokerError(TheirError):
 class LayerError(TheirError):
     """A layer file is unusable: names file, layer, row and remedy."""
 
-    def __init__(
-        self, what: str, *, file: str, layer: str | None = None, row: int | None = None, remedy: str
-    ) -> None:
+    def __init__(self, what: str, *, file: str, layer: str | None = None, row: int | None = None, remedy: str) -> None:
         self.what, self.file, self.layer, self.row, self.remedy = what, file, layer, row, remedy
         place = file + (f", layer {layer}" if layer else "") + (f", row {row}" if row is not None else "")
         super().__init__(f"{place}: {what}. {remedy}")

@@ -42,28 +42,20 @@ class Store(Section):
     org: str = Field("gaoxin", description="InfluxDB's organisation")
     bucket: str = Field("gaoxin/autogen", description="InfluxDB's bucket (on 1.x: database/retention policy)")
     token: SecretStr = Field(SecretStr(""), description="InfluxDB's token; environment only")
-    timeout_s: float = Field(
-        10, gt=0, le=600, description="longest wait for one answer of the store, seconds"
-    )
+    timeout_s: float = Field(10, gt=0, le=600, description="longest wait for one answer of the store, seconds")
     retention_days: int = Field(400, ge=1, description="observations older than this are forgotten, days")
 
 
 class Ingest(Section):
     batch: int = Field(5_000, ge=1, le=100_000, description="most messages in one write")
     age_ms: int = Field(100, ge=1, le=60_000, description="longest a message waits for its batch to fill, ms")
-    buffer: int = Field(
-        50_000, ge=100, description="most messages held in memory; beyond it the broker holds them"
-    )
-    future_s: int = Field(
-        300, ge=0, description="a time further ahead of ours than this is quarantined, seconds"
-    )
+    buffer: int = Field(50_000, ge=100, description="most messages held in memory; beyond it the broker holds them")
+    future_s: int = Field(300, ge=0, description="a time further ahead of ours than this is quarantined, seconds")
     past_days: int = Field(400, ge=1, description="a time longer ago than this is quarantined, days")
 
 
 class Engine(Section):
-    delta_ms: int = Field(
-        200, ge=20, le=10_000, description="how often changed devices go to the screens, ms"
-    )
+    delta_ms: int = Field(200, ge=20, le=10_000, description="how often changed devices go to the screens, ms")
     key_s: int = Field(10, ge=1, le=600, description="how often the whole zone goes to the screens, seconds")
     grace_periods: float = Field(
         3.0, ge=1, le=100, description="a device silent for this many of its periods is unknown"
@@ -76,27 +68,17 @@ class Web(Section):
 
 
 class Simulate(Section):
-    on: bool = Field(
-        True, description="feed the zone with simulated sensors (shown as simulated on every screen)"
-    )
+    on: bool = Field(True, description="feed the zone with simulated sensors (shown as simulated on every screen)")
     seed: int = Field(20261120, ge=0, description="same seed, same zone")
-    speed: float = Field(
-        1.0, gt=0, le=600, description="how many times faster than real the simulated day runs"
-    )
-    history_h: float = Field(
-        24, ge=0, le=24 * 31, description="hours of history filled in when the store is empty"
-    )
+    speed: float = Field(1.0, gt=0, le=600, description="how many times faster than real the simulated day runs")
+    history_h: float = Field(24, ge=0, le=24 * 31, description="hours of history filled in when the store is empty")
 
 
 class Settings(Section):
     data: Path = Field(Path("data"), description="folder that holds everything this installation keeps")
     language: Literal["zh", "en"] = Field("zh", description="language of the screens where none is asked for")
-    registry: Path | None = Field(
-        None, description="your own device registry; the zone's default where none is named"
-    )
-    layers: Path | None = Field(
-        None, description="folder of your own layers; default: `layers` in the data folder"
-    )
+    registry: Path | None = Field(None, description="your own device registry; the zone's default where none is named")
+    layers: Path | None = Field(None, description="folder of your own layers; default: `layers` in the data folder")
     broker: Broker = Broker()  # type: ignore[call-arg]
     store: Store = Store()  # type: ignore[call-arg]
     ingest: Ingest = Ingest()  # type: ignore[call-arg]
@@ -171,9 +153,7 @@ def _from_file(file: Path | None) -> dict[str, Any]:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingsError(
-            f"{path}: cannot be read ({error.strerror}). Check the path given to --config."
-        ) from None
+        raise SettingsError(f"{path}: cannot be read ({error.strerror}). Check the path given to --config.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not valid TOML: {error}") from None
     for key in SECRETS:

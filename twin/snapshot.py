@@ -16,7 +16,7 @@ status: high nibble = band by the standard (15 none), low nibble = alarm level (
 
 import struct
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -48,9 +48,7 @@ def band(device: Device, values: Mapping[str, float], at: int) -> int:
     """The ordinal class these values have by their standard, 0 the best; 15 where there is none."""
     match device.kind:
         case "link-detector" if "averageVehicleSpeed" in values:
-            return standards.traffic_state(
-                standards.tpi(values["averageVehicleSpeed"], device.number("freeSpeed"))
-            )
+            return standards.traffic_state(standards.tpi(values["averageVehicleSpeed"], device.number("freeSpeed")))
         case "air-station":
             index = standards.aqi(values).value
             return NO_BAND if index is None else standards.aqi_level(index)
@@ -148,7 +146,8 @@ def of(registry: Registry, zone: Iterable[Observation], *, grace: float = 3.0) -
     return snapshot
 
 
-class Frame(NamedTuple):
+@dataclass(frozen=True)
+class Frame:
     """A decoded frame; `index` is None in a key frame. `at` UTC ms, `started` UTC seconds."""
 
     digest: int
@@ -216,7 +215,5 @@ class Encoder:
         self.seq += 1
         self._sent = value, status
         return encode(
-            Frame(
-                self.snapshot.registry.digest, self.seq, now, self.started, index, value[index], status[index]
-            )
+            Frame(self.snapshot.registry.digest, self.seq, now, self.started, index, value[index], status[index])
         )

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 Edition = Literal["2026", "2012"]
@@ -53,9 +54,7 @@ _HOURLY = {
 def _breakpoints(edition: Edition, column: str) -> tuple[tuple[float, int], ...]:
     """(concentration, IAQI) pairs of one column, ascending; µg/m³, CO in mg/m³. Cells the standard leaves empty are left out."""
     text = (files("twin") / "data" / f"iaqi_hj633_{edition}.csv").read_text(encoding="utf-8")
-    return tuple(
-        (float(row[column]), int(row["IAQI"])) for row in csv.DictReader(text.splitlines()) if row[column]
-    )
+    return tuple((float(row[column]), int(row["IAQI"])) for row in csv.DictReader(text.splitlines()) if row[column])
 
 
 def iaqi(pollutant: str, concentration: float, edition: Edition = "2026") -> int:
@@ -67,7 +66,7 @@ def iaqi(pollutant: str, concentration: float, edition: Edition = "2026") -> int
     column, decimals = _HOURLY[pollutant]
     table = _breakpoints(edition, column)
     c = _half_up(concentration, decimals)
-    for (c_lo, i_lo), (c_hi, i_hi) in zip(table, table[1:], strict=False):
+    for (c_lo, i_lo), (c_hi, i_hi) in pairwise(table):
         if c <= c_hi:
             # round() removes the binary noise of 0.1 steps, so that a value on a breakpoint is not pushed one up
             return math.ceil(round((i_hi - i_lo) / (c_hi - c_lo) * (c - c_lo) + i_lo, 9))
@@ -100,7 +99,7 @@ def aqi_level(index: int) -> int:
 
 
 def _half_up(value: float, decimals: int) -> float:
-    scale = 10**decimals
+    scale = 10.0**decimals
     return math.floor(value * scale + 0.5) / scale
 
 
@@ -113,7 +112,7 @@ _TPI = ((0.0, 10.0), (0.3, 8.0), (0.4, 6.0), (0.5, 4.0), (0.7, 2.0), (1.0, 0.0))
 def tpi(speed: float, free_speed: float) -> float:
     """Traffic performance index 0 (free) to 10 (jammed) of a mean speed, both km/h."""
     ratio = min(max(speed / free_speed, 0.0), 1.0)
-    for (r0, t0), (r1, t1) in zip(_TPI, _TPI[1:], strict=False):
+    for (r0, t0), (r1, t1) in pairwise(_TPI):
         if ratio <= r1:
             return t0 + (t1 - t0) * (ratio - r0) / (r1 - r0)
     return 0.0
