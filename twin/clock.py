@@ -1,6 +1,7 @@
 """The only reader of the wall clock. Everything else is a function of the time it is given.
 
-Times are UTC milliseconds since 1970 (int). Aware datetimes exist only at the edges: `local` and `parse` make and read them.
+Times are UTC milliseconds since 1970 (int). Aware datetimes exist only at the edges: `local` and `parse` make and
+read them.
 """
 
 import time

@@ -1,8 +1,8 @@
 """The noun of the whole house: one device, one instant, its metrics.
 
-One message is one observation is one line of line protocol is one row. `at` is when it was so, `received` when we were told;
-both UTC milliseconds. Identity is (device, at): the same values again are the same observation (the first `received` stands);
-other values are a correction (both are kept, the later received one counts from then on).
+One message is one observation is one line of line protocol is one row. `at` is when it was so, `received` when we
+were told; both UTC milliseconds. Identity is (device, at): the same values again are the same observation (the first
+`received` stands); other values are a correction (both are kept, the later received one counts from then on).
 
 Attribute names are those of the Smart Data Models where one exists; the compute ones are ours (no model exists).
 Units are UCUM codes.

@@ -21,8 +21,9 @@ _ID = re.compile(r"[^\s/+#]{1,64}")
 class Device(msgspec.Struct, frozen=True, kw_only=True):
     """`lon`, `lat` are WGS-84 degrees; `period_s` is how often a reading is expected, in seconds.
 
-    `attributes` holds what a kind needs beyond that: a detector's `link`, `road`, `freeSpeed` (km/h), `capacity` (veh/h),
-    a car park's `capacity` (spaces), a noise monitor's `noiseClass` (GB 3096). `gateway` is what it reports through.
+    `attributes` holds what a kind needs beyond that: a detector's `link`, `road`, `freeSpeed` (km/h), `capacity`
+    (veh/h), a car park's `capacity` (spaces), a noise monitor's `noiseClass` (GB 3096). `gateway` is what it reports
+    through.
     """
 
     id: str

@@ -1,7 +1,7 @@
 """Typed settings: one `gaoxin.toml`, `GAOXIN_…` in the environment over it, secrets in the environment only.
 
-A nested key is written `[web] port = 8050` in the file and `GAOXIN_WEB__PORT=8050` in the environment. An unknown key or a bad
-value stops the start: the message names the key, the value and what is allowed.
+A nested key is written `[web] port = 8050` in the file and `GAOXIN_WEB__PORT=8050` in the environment. An unknown key
+or a bad value stops the start: the message names the key, the value and what is allowed.
 """
 
 import os

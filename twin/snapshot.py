@@ -1,9 +1,9 @@
 """The zone at a time: what is known of each device, and the frame that carries it to a screen.
 
-The fold is pure and total: whatever order observations arrive in, a device shows the one with the greatest (at, received).
-A device that has been silent past its grace, or whose gateway is gone, is *unknown*: that is a state of its own, never the
-last value and never normal. Live, replay and tests all use this one fold and this one encoder, so the picture at t is
-the same bytes whoever asks.
+The fold is pure and total: whatever order observations arrive in, a device shows the one with the greatest (at,
+received). A device that has been silent past its grace, or whose gateway is gone, is *unknown*: that is a state of
+its own, never the last value and never normal. Live, replay and tests all use this one fold and this one encoder, so
+the picture at t is the same bytes whoever asks.
 
 Frame v1, little-endian, 28 bytes then the body:
     0  'GX'   2  u8 version 1   3  u8 kind (0 key, 1 delta)   4  u32 registry digest   8  u32 seq   12  u32 n
@@ -104,7 +104,7 @@ class Snapshot:
             self._behind[gateway] = np.array([i for i, d in enumerate(registry) if d.gateway == gateway])
 
     def fold(self, observation: Observation) -> bool:
-        """Take one observation in; False when it is no news (older than what is known, or of an unregistered device)."""
+        """Take one observation in; False when it is no news (older than what is known, or unregistered)."""
         i = self.registry.index.get(observation.device)
         if i is None or (observation.at, observation.received) <= (self._at[i], self._received[i]):
             return False
@@ -128,6 +128,10 @@ class Snapshot:
         """Which devices are known at `now`: heard within their grace, and since their gateway was last lost."""
         fresh: npt.NDArray[np.bool_] = (now - self._at <= self._grace) & (self._received > self._gone)
         return fresh
+
+    def band_of(self, device: str) -> int:
+        """The band of a device's last observation, 15 where there is none."""
+        return int(self._band[self.registry.index[device]])
 
     def bytes_at(self, now: int) -> tuple[U8, U8]:
         """(value, status) of every device at `now`."""

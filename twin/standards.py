@@ -2,7 +2,8 @@
 
 Tables are data. A *band* is the ordinal class a device shows on the map: 0 is the best. Sources:
 
-- air: HJ 633-2026 (2012 edition selectable), breakpoints in data/iaqi_hj633_*.csv; level names and colours from its table 1
+- air: HJ 633-2026 (2012 edition selectable), breakpoints in data/iaqi_hj633_*.csv; level names and colours from its
+table 1
 - traffic: GB/T 33171-2016, speed over free speed and the traffic performance index (TPI, 0 to 10)
 - noise: GB 3096-2008, limits by zone class, day 06-22 and night 22-06 local time
 - surface water: GB 3838-2002
@@ -52,7 +53,7 @@ _HOURLY = {
 
 @cache
 def _breakpoints(edition: Edition, column: str) -> tuple[tuple[float, int], ...]:
-    """(concentration, IAQI) pairs of one column, ascending; µg/m³, CO in mg/m³. Cells the standard leaves empty are left out."""
+    """(concentration, IAQI) pairs of one column, ascending; µg/m³, CO in mg/m³. Empty cells are left out."""
     text = (files("twin") / "data" / f"iaqi_hj633_{edition}.csv").read_text(encoding="utf-8")
     return tuple((float(row[column]), int(row["IAQI"])) for row in csv.DictReader(text.splitlines()) if row[column])
 
@@ -60,8 +61,8 @@ def _breakpoints(edition: Edition, column: str) -> tuple[tuple[float, int], ...]
 def iaqi(pollutant: str, concentration: float, edition: Edition = "2026") -> int:
     """Individual air-quality index of an hourly mean concentration (µg/m³; CO mg/m³), HJ 633 formula (1).
 
-    The concentration is first rounded (integers, CO to 0.1), the index rounded up. Past the last breakpoint it stays at that
-    breakpoint's index: 500, and 200 for hourly SO2, which the standard does not carry further.
+    The concentration is first rounded (integers, CO to 0.1), the index rounded up. Past the last breakpoint it stays
+    at that breakpoint's index: 500, and 200 for hourly SO2, which the standard does not carry further.
     """
     column, decimals = _HOURLY[pollutant]
     table = _breakpoints(edition, column)
@@ -151,7 +152,7 @@ _WATER: Mapping[str, tuple[float, ...]] = {
 
 
 def water_class(values: Mapping[str, float]) -> int | None:
-    """0 (class I) to 5 (worse than V), the worst of the items measured; None when none is (GB 3838-2002, single factor)."""
+    """0 (class I) to 5 (worse than V) by the worst item measured; None when none is (GB 3838-2002)."""
     found = [
         sum(values[item] < limit if item == "O2" else values[item] > limit for limit in limits)
         for item, limits in _WATER.items()
