@@ -1,0 +1,1 @@
+"""What people see and call: the pages, the HTTP interface, the live feed and the command line."""

@@ -1,0 +1,289 @@
+"""The HTTP interface: health, metrics, devices, the zone's state, history, layers and the live feed.
+
+Times are RFC 3339 or UTC milliseconds in, UTC milliseconds out. A wrong request gets a 4xx whose `error` says what was wrong
+and what is allowed; a store that is away gets 503.
+"""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from functools import cache
+from typing import Annotated, Any, Literal
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response, WebSocket
+from fastapi.responses import HTMLResponse, JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from dashboards.i18n import DOMAIN_LABELS, Language, Translate, language_of, translator
+from dashboards.node import Node
+from layers import publish, zone
+from twin import kpi, snapshot
+from twin.clock import DAY, parse
+from twin.errors import StoreError
+from twin.observation import KINDS, METRICS, Domain, Observation
+from twin.registry import Device
+
+DOMAIN_COLOURS = {
+    Domain.TRAFFIC: "#35c6f4",
+    Domain.ENVIRONMENT: "#58d68d",
+    Domain.PARKING: "#b58cff",
+    Domain.COMPUTE: "#ffb454",
+    Domain.CITY: "#7fa6c9",
+}
+MOST_POINTS = 20_000
+LATE_S = 10
+
+
+class RequestError(Exception):
+    """What the caller did wrong, and the status that says so."""
+
+    def __init__(self, status: int, error: str, **more: object) -> None:
+        self.status, self.body = status, {"error": error, **more}
+        super().__init__(error)
+
+
+def answer_request_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestError)
+    return JSONResponse(error.body, error.status)
+
+
+def answer_store_error(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": f"the store cannot answer: {error}"}, 503)
+
+
+ERROR_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]] = {
+    RequestError: answer_request_error,
+    StoreError: answer_store_error,
+}
+
+
+def _json(body: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(body), status, media_type="application/json")
+
+
+def _time(name: str, text: str | None, default: int) -> int:
+    if text is None:
+        return default
+    try:
+        # '+' in a query is a space once decoded; an offset is the only place a time can have one
+        return parse(text.replace(" ", "+") if "T" in text else text)
+    except ValueError as error:
+        raise RequestError(422, f"{name}: {error}", parameter=name) from None
+
+
+def describe(device: Device, index: int, _: Translate, district: str) -> dict[str, Any]:
+    kind = KINDS[device.kind]
+    return {
+        "index": index,
+        "id": device.id,
+        "name": device.name,
+        "domain": device.domain,
+        "kind": device.kind,
+        "kindLabel": _(kind.label),
+        "district": device.district,
+        "districtName": district,
+        "lon": device.lon,
+        "lat": device.lat,
+        "headline": device.headline,
+        "metrics": [
+            {"name": m, "label": _(METRICS[m].label), "unit": METRICS[m].unit, "decimals": METRICS[m].decimals}
+            for m in device.metrics
+        ],
+        "periodS": device.period_s,
+        "gateway": device.gateway,
+        "schematic": device.schematic,
+        "attributes": device.attributes,
+    }
+
+
+def router(node: Node) -> APIRouter:
+    api = APIRouter()
+    registry, clock = node.registry, node.clock
+
+    def find(device: str) -> Device:
+        if device in registry:
+            return registry[device]
+        near = get_close_matches(device, registry.index, n=3)
+        raise RequestError(404, f"device {device!r} is not in the registry", parameter="device", near=near)
+
+    def tongue(lang: str | None) -> Language:
+        return language_of(lang, node.settings.language)
+
+    @cache
+    def district_names(language: Language) -> dict[str, str]:
+        frame = zone.layer("districts", node.settings.layers_folder)
+        names = frame["name_en"] if language == "en" and "name_en" in frame else frame["name"]
+        return dict(zip(frame["id"], names, strict=True))
+
+    def described(device: Device, language: Language) -> dict[str, Any]:
+        district = district_names(language).get(device.district, device.district)
+        return describe(device, registry.index[device.id], translator(language), district)
+
+    @cache
+    def directory(language: Language) -> bytes:
+        _ = translator(language)
+        return msgspec.json.encode(
+            {
+                "digest": registry.digest,
+                "devices": [described(d, language) for d in registry],
+                "kinds": {
+                    k.name: {
+                        "label": _(k.label),
+                        "domain": k.domain,
+                        "bands": [
+                            {"label": _(level.label), "colour": level.colour}
+                            for level in snapshot.BANDS.get(k.name, ())
+                        ],
+                    }
+                    for k in KINDS.values()
+                },
+                "domains": {d: {"label": _(DOMAIN_LABELS[d]), "colour": DOMAIN_COLOURS[d]} for d in Domain},
+                "districts": district_names(language),
+                "simulated": node.settings.simulate.on,
+            }
+        )
+
+    @cache
+    def published(name: publish.Name) -> bytes:
+        return publish.geojson(name, node.settings.layers_folder, registry=registry)
+
+    @api.get("/healthz", tags=["operation"])
+    def healthz() -> dict[str, str]:
+        """200 as long as this process serves."""
+        return {"status": "ok"}
+
+    @api.get("/readyz", tags=["operation"])
+    def readyz() -> Response:
+        """200 when the store answers, the broker is connected and frames are fresh; else 503 and what is not."""
+        wrong = node.troubles(LATE_S)
+        return _json({"status": "ready" if not wrong else "not ready", "troubles": wrong}, 503 if wrong else 200)
+
+    @api.get("/metrics", tags=["operation"])
+    def metrics() -> Response:
+        """Prometheus text."""
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    @api.get("/api/v1/devices", tags=["zone"])
+    def devices(lang: str | None = None) -> Response:
+        """Every device, with the kinds, bands and domains needed to draw it. `lang`: zh or en."""
+        return Response(directory(tongue(lang)), media_type="application/json")
+
+    @api.get("/api/v1/devices/{device}", tags=["zone"])
+    def one_device(device: str, lang: str | None = None) -> Response:
+        """One device: what it is, its last observation with exact values, and whether that still counts."""
+        found, language = find(device), tongue(lang)
+        now = clock.now()
+        last = node.store.latest().get(device)
+        state = _state(found, last, now, node.settings.engine.grace_periods)
+        level = None
+        if last is not None and state == "known":
+            band = snapshot.band(found, last.values, last.at)
+            if band != snapshot.NO_BAND:
+                level = snapshot.BANDS[found.kind][band]
+        _ = translator(language)
+        return _json(
+            {
+                "device": described(found, language),
+                "observation": last,
+                "state": state,
+                "band": level and {"label": _(level.label), "colour": level.colour},
+                "now": now,
+            }
+        )
+
+    @api.get("/api/v1/state", tags=["zone"])
+    def state(at: str | None = None, view: Annotated[str, Query()] = "now") -> Response:
+        """The zone at `at` (default: now): each device's last observation and state, and the indicators made from them.
+
+        `view=then` uses what had been received by then, `view=now` all that is known today.
+        """
+        if view not in ("then", "now"):
+            raise RequestError(422, f"view={view!r}: allowed are then and now", parameter="view")
+        now = clock.now()
+        moment = _time("at", at, now)
+        if moment > now:
+            raise RequestError(422, f"at={at!r} is in the future; the present is {now}", parameter="at")
+        # 24 h is far beyond every device's grace: what is older is unknown at `moment` whatever it said
+        zone_then = node.store.zone(moment, known=moment if view == "then" else None, since=moment - DAY)
+        grace = node.settings.engine.grace_periods
+        then = snapshot.of(registry, zone_then.values(), grace=grace)
+        return _json(
+            {
+                "at": moment,
+                "view": view,
+                "devices": [
+                    {
+                        "device": d.id,
+                        "state": _state(d, zone_then.get(d.id), moment, grace),
+                        "observation": zone_then.get(d.id),
+                    }
+                    for d in registry
+                ],
+                "indicators": kpi.indicators(kpi.Grouping(registry), then, moment),
+            }
+        )
+
+    @api.get("/api/v1/history", tags=["zone"])
+    def history(
+        device: str,
+        metric: str,
+        from_: Annotated[str | None, Query(alias="from")] = None,
+        to: str | None = None,
+        points: int | None = None,
+    ) -> Response:
+        """One metric of one device over a range (default: the last 24 h), raw, or as at most `points` buckets."""
+        found = find(device)
+        if metric not in found.metrics:
+            raise RequestError(422, f"{device} does not measure {metric!r}", parameter="metric", allowed=found.metrics)
+        end = _time("to", to, clock.now())
+        start = _time("from", from_, end - DAY)
+        if start >= end:
+            raise RequestError(422, f"from ({start}) must be before to ({end})", parameter="from")
+        if points is not None and not 1 <= points <= MOST_POINTS:
+            raise RequestError(422, f"points={points}: allowed are 1 to {MOST_POINTS}", parameter="points")
+        if points is None and (end - start) / 1000 / found.period_s > MOST_POINTS:
+            points = MOST_POINTS
+        s = node.store.series(device, metric, start, end, points=points)
+        return _json(
+            {
+                "device": device,
+                "metric": metric,
+                "unit": METRICS[metric].unit,
+                "from": start,
+                "to": end,
+                "at": s.at.tolist(),
+                "mean": s.mean.tolist(),
+                "low": s.low.tolist(),
+                "high": s.high.tolist(),
+                "count": s.count.tolist(),
+            }
+        )
+
+    @api.get("/api/v1/layers/{name}", tags=["zone"])
+    def layer(name: str) -> Response:
+        """One layer as GeoJSON in EPSG:4326."""
+        if name not in publish.NAMES:
+            raise RequestError(404, f"no layer {name!r}", parameter="name", allowed=list(publish.NAMES))
+        return Response(published(name), media_type="application/geo+json", headers={"Cache-Control": "max-age=60"})
+
+    @api.websocket("/api/v1/live")
+    async def live(socket: WebSocket, lang: str | None = None) -> None:
+        await node.relay.serve(socket, tongue(lang))
+
+    @api.get("/api/docs", include_in_schema=False)
+    def docs() -> HTMLResponse:
+        return HTMLResponse(_DOCS)
+
+    return api
+
+
+def _state(device: Device, last: Observation | None, now: int, grace: float) -> Literal["known", "unknown", "never"]:
+    if last is None:
+        return "never"
+    return "known" if now - last.at <= grace * device.period_s * 1000 else "unknown"
+
+
+_DOCS = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>gaoxin-twin · API</title>
+<link rel="icon" href="data:,"><link rel="stylesheet" href="/assets/vendor/swagger-ui.css"></head><body>
+<div id="api"></div><script src="/assets/vendor/swagger-ui.js"></script>
+<script>SwaggerUIBundle({url: "/api/openapi.json", dom_id: "#api"})</script></body></html>"""

@@ -1,0 +1,81 @@
+"""The one ASGI application: Dash pages, the HTTP interface and the live feed."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import dash
+from dash import ClientsideFunction, Input, Output, dcc, html
+from fastapi import FastAPI
+
+from dashboards import api
+from dashboards.i18n import language_of
+from dashboards.node import Node
+from dashboards.pages import wall
+
+ASSETS = Path(__file__).parent / "assets"
+
+# The page's own modules are imported when its DOM is there: Dash renders the layout after the scripts have run.
+_INDEX = """<!DOCTYPE html>
+<html lang="zh-CN"><head>{%metas%}<title>{%title%}</title><link rel="icon" href="/assets/favicon.svg">
+<link rel="stylesheet" href="/assets/vendor/maplibre.css"><link rel="stylesheet" href="/assets/css/wall.css">{%css%}
+</head><body>{%app_entry%}<footer>{%config%}{%scripts%}
+<script>
+window.dash_clientside = Object.assign(window.dash_clientside || {}, {gaoxin: {
+  mount: async () => { (await import("/assets/js/wall.mjs")).mount(document.getElementById("wall")); return ""; }
+}});
+</script>{%renderer%}</footer></body></html>"""
+
+
+def build(node: Node) -> FastAPI:
+    """The application on a node whose parts start and stop with it."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        import asyncio
+
+        node.start()
+        node.relay.attach(asyncio.get_running_loop())
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(node.stop)
+
+    app = FastAPI(
+        title="gaoxin-twin",
+        version="1",
+        description="The zone's devices, state, history and layers, and its live feed.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+    )
+    for kind, handler in api.ERROR_HANDLERS.items():
+        app.add_exception_handler(kind, handler)
+    app.include_router(api.router(node))
+    _pages(app, node)
+    return app
+
+
+def _pages(app: FastAPI, node: Node) -> None:
+    made = dash.Dash(
+        __name__,
+        server=app,
+        assets_folder=str(ASSETS),
+        include_assets_files=False,
+        pages_folder="",
+        use_pages=True,
+        index_string=_INDEX,
+        title="数智高新运营服务中心",
+        update_title="",
+    )
+
+    def wall_layout(lang: str | None = None, **_: Any) -> Any:
+        return wall.layout(language_of(lang, node.settings.language))
+
+    dash.register_page("wall", path=wall.PATH, title="数智高新 · 全景高新", layout=wall_layout)
+    made.layout = html.Div([dcc.Location(id="url"), dash.page_container, html.Div(id="mounted", hidden=True)])
+    made.clientside_callback(
+        ClientsideFunction("gaoxin", "mount"), Output("mounted", "children"), Input(dash.dash._ID_CONTENT, "children")
+    )

@@ -1,0 +1,233 @@
+"""The command `gaoxin`."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dashboards import node as nodes
+from twin.clock import HOUR, SystemClock
+from twin.errors import GaoxinError, OurError
+from twin.registry import Registry
+from twin.settings import Settings, load
+from twin.store import Store
+
+app = typer.Typer(
+    name="gaoxin",
+    help="The operations centre of a city zone: watch it live, replay it, set its alerts.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+layers_app = typer.Typer(help="Look at, check and use map layers.", no_args_is_help=True)
+app.add_typer(layers_app, name="layers")
+
+log = logging.getLogger("gaoxin")
+
+
+@dataclass(frozen=True)
+class _State:
+    config: Path | None
+
+
+@app.callback()
+def main(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option(help="settings file; default: gaoxin.toml here, if there is one")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="say more")] = False,
+) -> None:
+    context.obj = _State(config)
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        datefmt="%H:%M:%S",
+        stream=sys.stderr,
+    )
+    for chatty in ("asyncio", "matplotlib", "uvicorn.access"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+@contextmanager
+def _settings(context: typer.Context) -> Iterator[Settings]:
+    """The settings; an error of ours or theirs becomes one message and exit code 1 (2 when ours), never a traceback."""
+    try:
+        yield load(context.obj.config)
+    except GaoxinError as error:
+        typer.secho(f"gaoxin: {error}", err=True, fg="red")
+        raise typer.Exit(2 if isinstance(error, OurError) else 1) from None
+
+
+@app.command()
+def up(context: typer.Context) -> None:
+    """Run everything on this machine: broker, simulators, ingest, engine and web."""
+    from dashboards import up as supervisor
+
+    with _settings(context) as settings:
+        supervisor.run(settings)
+
+
+@app.command()
+def broker(context: typer.Context) -> None:
+    """Be the broker: Mosquitto if it is installed, else the embedded one."""
+    from ingest import broker as brokers
+
+    with _settings(context) as settings:
+        if settings.broker.kind == "outside":
+            raise OurError("broker.kind is outside: there is nothing to run here. Choose auto, mosquitto or amqtt.")
+        brokers.serve(settings.broker.kind, settings.data / "broker", settings.broker.port)
+
+
+@app.command()
+def node(
+    context: typer.Context,
+    ingest: bool = True,
+    engine: bool = True,
+    web: bool = True,
+    fill: Annotated[bool, typer.Option(help="fill an empty store with simulated history first")] = False,
+) -> None:
+    """Run ingest, engine and web in one process, as DuckDB needs it."""
+    with _settings(context) as settings:
+        _run_node(settings, ingest=ingest, engine=engine, web=web, fill=fill)
+
+
+@app.command()
+def ingest(context: typer.Context) -> None:
+    """Run ingest alone (needs a store that is a server)."""
+    with _settings(context) as settings:
+        _run_node(settings, engine=False, web=False)
+
+
+@app.command()
+def engine(context: typer.Context) -> None:
+    """Run the engine alone (needs a store that is a server)."""
+    with _settings(context) as settings:
+        _run_node(settings, ingest=False, web=False)
+
+
+@app.command()
+def serve(context: typer.Context) -> None:
+    """Run the web alone (needs a store that is a server)."""
+    with _settings(context) as settings:
+        _run_node(settings, ingest=False, engine=False)
+
+
+def _run_node(
+    settings: Settings, *, ingest: bool = True, engine: bool = True, web: bool = True, fill: bool = False
+) -> None:
+    import signal
+    import threading
+
+    registry = nodes.read_registry(settings)
+    store = nodes.open_store(settings, registry)
+    if fill and settings.simulate.on:
+        _fill(settings, registry, store)
+    made = nodes.Node(settings, registry, store, ingest=ingest, engine=engine, web=web)
+    if web:
+        import uvicorn
+
+        from dashboards.app import build
+
+        uvicorn.run(
+            build(made),
+            host=settings.web.host,
+            port=settings.web.port,
+            log_level="warning",
+            ws_ping_interval=20,
+            ws_ping_timeout=20,
+            # A screen holds its connection for weeks: an ending server must not wait for it
+            timeout_graceful_shutdown=2,
+        )
+        return
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    made.start()
+    stop.wait()
+    made.stop()
+
+
+@app.command()
+def simulate(
+    context: typer.Context,
+    speed: Annotated[float | None, typer.Option(help="times faster than real the simulated day runs")] = None,
+) -> None:
+    """Publish simulated sensors to the broker."""
+    from simulators import publish
+
+    with _settings(context) as settings:
+        publish.run(
+            nodes.read_registry(settings),
+            settings.broker,
+            SystemClock(),
+            seed=settings.simulate.seed,
+            speed=speed or settings.simulate.speed,
+        )
+
+
+@app.command()
+def backfill(
+    context: typer.Context,
+    hours: Annotated[float, typer.Option(help="how far back from now")] = 24,
+) -> None:
+    """Fill a past range straight into the store with simulated readings."""
+    with _settings(context) as settings:
+        registry = nodes.read_registry(settings)
+        store = nodes.open_store(settings, registry)
+        try:
+            _backfill(settings, registry, store, hours)
+        finally:
+            store.close()
+
+
+def _fill(settings: Settings, registry: Registry, store: Store) -> None:
+    if settings.simulate.history_h and not store.latest():
+        log.info("first start: filling in %g h of simulated history", settings.simulate.history_h)
+        _backfill(settings, registry, store, settings.simulate.history_h)
+
+
+def _backfill(settings: Settings, registry: Registry, store: Store, hours: float) -> None:
+    from simulators import backfill as simulated
+
+    begun, end = time.perf_counter(), SystemClock().now()
+
+    def progress(done: float) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r  history {done:4.0%} " + "█" * round(done * 40))
+            sys.stderr.flush()
+
+    rows = simulated.fill(
+        store, registry, seed=settings.simulate.seed, start=end - round(hours * HOUR), end=end, progress=progress
+    )
+    if sys.stderr.isatty():
+        sys.stderr.write("\n")
+    log.info("%s observations in %.1f s", f"{rows:,}", time.perf_counter() - begun)
+
+
+@app.command()
+def doctor(context: typer.Context) -> None:
+    """Say what this installation has, what it would do and what is wrong."""
+    from ingest import broker as brokers
+
+    with _settings(context) as settings:
+        registry = nodes.read_registry(settings)
+        typer.echo(f"data folder   {settings.data.absolute()}")
+        typer.echo(f"devices       {len(registry)} (registry {registry.digest:08x})")
+        kind = settings.broker.kind
+        program = "outside" if kind == "outside" else brokers.find(kind) or "amqtt (embedded)"
+        typer.echo(f"broker        {program}, {settings.broker.host}:{settings.broker.port}")
+        store = nodes.open_store(settings, registry)
+        try:
+            store.check()
+            latest = store.latest()
+        finally:
+            store.close()
+        typer.echo(f"store         {settings.store.kind} answers; {len(latest)} of {len(registry)} devices have spoken")
+        typer.echo(f"web           http://{settings.web.host}:{settings.web.port}")

@@ -1,0 +1,191 @@
+"""The live feed: what the engine publishes, relayed to every open screen over `/api/v1/live`.
+
+Binary messages are frames as the engine made them; text messages are JSON: the view in the screen's language once a second,
+and a beat every two seconds, so that a screen can tell "the link is cut" from "the link is fine but no data comes".
+The relay keeps only what a newcomer needs: the last key frame, the deltas since, the last indicators.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import orjson
+import paho.mqtt.client as paho
+from fastapi import WebSocket, WebSocketDisconnect
+
+from dashboards.i18n import Language
+from dashboards.views.wall import Trend, wall
+from ingest import mqtt
+from twin import meters, snapshot
+from twin.clock import SECOND, Clock
+from twin.kpi import Indicators
+from twin.settings import Broker
+
+log = logging.getLogger("gaoxin.live")
+
+BEAT_S = 2
+# About 20 s of frames: a screen that far behind is better served by a new connection and a key frame
+BACKLOG = 200
+
+
+class Screen:
+    """One open connection: what is still to be sent to it."""
+
+    def __init__(self, language: Language) -> None:
+        self.language = language
+        self.outbox: asyncio.Queue[bytes | str | None] = asyncio.Queue(BACKLOG)
+
+    def put(self, message: bytes | str) -> None:
+        try:
+            self.outbox.put_nowait(message)
+        except asyncio.QueueFull:
+            meters.SCREEN_RESETS.inc()
+            while not self.outbox.empty():
+                self.outbox.get_nowait()
+            self.outbox.put_nowait(None)
+
+
+class Relay:
+    """All methods but the MQTT callbacks run on the event loop given to `attach`."""
+
+    def __init__(self, broker: Broker, clock: Clock, *, simulated: bool, trend: Callable[[], Trend | None]) -> None:
+        self.broker, self.clock, self.simulated, self._trend = broker, clock, simulated, trend
+        self.screens: set[Screen] = set()
+        self.connected = False
+        self.frame_at = 0  # `at` of the newest frame, UTC ms
+        self._key: bytes | None = None
+        self._deltas: list[bytes] = []
+        self._indicators: Indicators | None = None
+        self._views: dict[Language, str] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._decoder = msgspec.json.Decoder(Indicators)
+        self._client = mqtt.client(broker, f"gaoxin-web-{clock.now():x}-{id(self):x}")
+        self._client.on_connect = self._on_connect
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_message = self._on_message
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        mqtt.connect(self._client, self.broker)
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    @property
+    def indicators(self) -> Indicators | None:
+        return self._indicators
+
+    def _on_connect(self, client: paho.Client, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
+        if not reason.is_failure:
+            self.connected = True
+            client.subscribe(f"{self.broker.prefix}/frame/+", 0)
+
+    def _on_disconnect(self, *_: Any) -> None:
+        self.connected = False
+
+    def _on_message(self, _c: paho.Client, _u: Any, message: paho.MQTTMessage) -> None:
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self.take, message.topic.rsplit("/", 1)[1], bytes(message.payload))
+
+    def take(self, kind: str, payload: bytes) -> None:
+        """One publication of the engine: `key`, `delta` or `indicators`."""
+        match kind:
+            case "key":
+                self._key, self._deltas = payload, []
+            case "delta" if self._key is not None:
+                self._deltas.append(payload)
+            case "indicators":
+                self._take_indicators(payload)
+                return
+            case _:
+                return
+        try:
+            self.frame_at = snapshot.decode(payload).at
+        except ValueError as error:
+            log.error("not a frame on %s/frame/%s: %s", self.broker.prefix, kind, error)
+            return
+        for screen in self.screens:
+            screen.put(payload)
+
+    def _take_indicators(self, payload: bytes) -> None:
+        try:
+            self._indicators = self._decoder.decode(payload)
+        except msgspec.DecodeError as error:
+            log.error("indicators of another version on the broker: %s", error)
+            return
+        self._views = {}
+        for screen in self.screens:
+            view = self._view(screen.language)
+            if view is not None:
+                screen.put(view)
+
+    def _view(self, language: Language) -> str | None:
+        """Made once for each language on screen, whatever the number of screens."""
+        if self._indicators is None:
+            return None
+        if language not in self._views:
+            view = wall(self._indicators, language, simulated=self.simulated, trend=self._trend())
+            self._views[language] = orjson.dumps(view | {"now": self.clock.now()}).decode()
+        return self._views[language]
+
+    def _beat(self) -> str:
+        return orjson.dumps({"type": "beat", "now": self.clock.now(), "frameAt": self.frame_at}).decode()
+
+    def _catch_up(self, screen: Screen) -> None:
+        """The zone as it is now: the last key frame and what changed since, then the view."""
+        for frame in [self._key, *self._deltas] if self._key is not None else []:
+            if frame is not None:
+                screen.put(frame)
+        view = self._view(screen.language)
+        if view is not None:
+            screen.put(view)
+
+    async def serve(self, socket: WebSocket, language: Language) -> None:
+        """Relay to one browser until it goes, or reads so slowly that a fresh start serves it better."""
+        await socket.accept()
+        screen = Screen(language)
+        screen.put(self._beat())
+        self._catch_up(screen)
+        self.screens.add(screen)
+        meters.SCREENS.set(len(self.screens))
+        tasks = [asyncio.create_task(self._send(socket, screen)), asyncio.create_task(self._listen(socket, screen))]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.screens.discard(screen)
+            meters.SCREENS.set(len(self.screens))
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            with contextlib.suppress(RuntimeError):
+                await socket.close(1013)  # "try again later": the screen reconnects
+
+    async def _send(self, socket: WebSocket, screen: Screen) -> None:
+        while True:
+            try:
+                message = await asyncio.wait_for(screen.outbox.get(), BEAT_S)
+            except TimeoutError:
+                message = self._beat()
+            if message is None:
+                return
+            if isinstance(message, bytes):
+                await socket.send_bytes(message)
+            else:
+                await socket.send_text(message)
+
+    async def _listen(self, socket: WebSocket, screen: Screen) -> None:
+        """A screen says `key` when it has missed a delta."""
+        with contextlib.suppress(WebSocketDisconnect):
+            while True:
+                if await socket.receive_text() == "key":
+                    self._catch_up(screen)
+
+    @property
+    def late(self) -> float:
+        """Seconds since the newest frame."""
+        return (self.clock.now() - self.frame_at) / SECOND

@@ -1,0 +1,155 @@
+"""One process's worth of the twin: the parts it was asked to run, wired together.
+
+With DuckDB (one process owns the file) ingest, engine and web share a process; with InfluxDB each can have its own.
+"""
+
+import logging
+import threading
+from pathlib import Path
+
+from dashboards.live import Relay
+from dashboards.views.wall import Trend
+from ingest.decode import Decoder
+from ingest.engine import Shell
+from ingest.quarantine import Quarantine
+from ingest.worker import Worker
+from twin import registry as registries
+from twin import store as stores
+from twin.clock import DAY, HOUR, Clock, SystemClock
+from twin.errors import StoreError
+from twin.registry import Registry
+from twin.settings import Settings
+from twin.store import Store
+
+log = logging.getLogger("gaoxin.node")
+
+DEFAULT_REGISTRY = Path(__file__).parent.parent / "layers" / "data" / "devices.json"
+TREND_POINTS = 144
+TREND_EVERY_S = 60
+
+
+def read_registry(settings: Settings) -> Registry:
+    """The registry named in the settings, else the user's own devices layer, else the zone's default."""
+    own = settings.layers_folder / "devices.json"
+    return registries.read(settings.registry or (own if own.exists() else DEFAULT_REGISTRY))
+
+
+def open_store(settings: Settings, registry: Registry) -> Store:
+    settings.data.mkdir(parents=True, exist_ok=True)
+    s = settings.store
+    return stores.open_store(
+        s.kind,
+        registry,
+        path=settings.data / "observations.duckdb",
+        url=s.url,
+        org=s.org,
+        bucket=s.bucket,
+        token=s.token.get_secret_value(),
+        timeout_s=s.timeout_s,
+    )
+
+
+class Node:
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        store: Store,
+        clock: Clock | None = None,
+        *,
+        ingest: bool = True,
+        engine: bool = True,
+        web: bool = True,
+    ) -> None:
+        self.settings, self.registry, self.store = settings, registry, store
+        self.clock = clock or SystemClock()
+        broker = settings.broker
+        decoder = Decoder(
+            registry,
+            prefix=broker.prefix,
+            future=settings.ingest.future_s * 1000,
+            past=settings.ingest.past_days * DAY,
+        )
+        self.worker = (
+            Worker(
+                store,
+                decoder,
+                Quarantine(settings.data / "quarantine.jsonl"),
+                self.clock,
+                settings.ingest,
+                broker,
+            )
+            if ingest
+            else None
+        )
+        self.engine = Shell(registry, decoder, self.clock, settings.engine, broker, store) if engine else None
+        self.web = web
+        self.relay = Relay(broker, self.clock, simulated=settings.simulate.on, trend=lambda: self._trend)
+        self._trend: Trend | None = None
+        self._stop = threading.Event()
+        self._chores = threading.Thread(target=self._run_chores, name="chores", daemon=True)
+
+    def start(self) -> None:
+        if self.worker:
+            self.worker.start()
+        if self.engine:
+            self.engine.start()
+        self._chores.start()
+
+    def stop(self) -> None:
+        """Stop in the order of the data, so that what was taken is written; then close the store."""
+        self._stop.set()
+        if self.worker:
+            self.worker.stop()
+        if self.engine:
+            self.engine.stop()
+        self.relay.close()
+        self._chores.join(timeout=self.settings.store.timeout_s)
+        self.store.close()
+
+    def troubles(self, late_s: float) -> list[str]:
+        """What keeps this process from its work, each as a sentence."""
+        found = []
+        try:
+            self.store.check()
+        except StoreError as error:
+            found.append(f"store: {error}")
+        if self.worker and not self.worker.connected.is_set():
+            found.append("ingest: not connected to the broker")
+        if self.worker and self.worker.away:
+            found.append(f"ingest: cannot write: {self.worker.away}")
+        if self.web and not self.relay.connected:
+            found.append("web: not connected to the broker")
+        elif self.web and self.relay.late > late_s:
+            since = f"for {self.relay.late:.0f} s" if self.relay.frame_at else "yet"
+            found.append(f"web: no frame from the engine {since}")
+        return found
+
+    def _run_chores(self) -> None:
+        """What is due now and then: the day's trend for the wall, and forgetting what is past its retention."""
+        hour = -1
+        while not self._stop.is_set():
+            try:
+                if self.web:
+                    self._trend = self._read_trend()
+                if self.worker and self.clock.now() // HOUR != hour:
+                    hour = self.clock.now() // HOUR
+                    self.store.retain(self.clock.now() - self.settings.store.retention_days * DAY)
+            except StoreError as error:
+                log.warning("a chore must wait for the store: %s", error)
+            except Exception:  # chores must go on for weeks whatever one of them met
+                log.exception("a chore failed; it will be tried again")
+            self._stop.wait(TREND_EVERY_S)
+
+    def _read_trend(self) -> Trend | None:
+        centre = next((d for d in self.registry if d.kind == "compute-centre"), None)
+        if centre is None:
+            return None
+        now = self.clock.now()
+        return Trend(
+            {
+                metric: self.store.series(centre.id, metric, now - DAY, now, points=TREND_POINTS)
+                for metric in ("facilityPower", "itPower")
+                if metric in centre.metrics
+            }
+        )

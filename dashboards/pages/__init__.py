@@ -1,0 +1,1 @@
+"""Dash pages: layouts and callbacks of a few lines; what they show comes from `views`."""

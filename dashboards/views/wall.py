@@ -1,0 +1,266 @@
+"""What the wall says at one instant, in one language: every number as text, every colour chosen.
+
+A function of the indicators alone, so that the live wall and a replayed one cannot differ. The browser draws it and decides
+nothing. A number that is not known is an em dash, with the tone `none`: never 0, and never green.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from dashboards.i18n import DOMAIN_LABELS, Language, age, translator
+from twin import kpi, standards
+from twin.observation import METRICS, Domain
+from twin.store import Series
+
+MISSING = "—"
+TONES = ("good", "ok", "warn", "bad", "severe", "severe")
+ROADS_SHOWN = 9
+LOTS_SHOWN = 6
+SILENT_SHOWN = 8
+
+WIND_POINTS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
+
+
+class Trend(msgspec.Struct, frozen=True):
+    """A day of one device's metrics, as the store had it."""
+
+    series: Mapping[str, Series]
+
+
+def wall(found: kpi.Indicators, language: Language, *, simulated: bool, trend: Trend | None = None) -> dict[str, Any]:
+    """The view as plain data, ready for JSON. Times in it are UTC milliseconds."""
+    _ = translator(language)
+    return {
+        "type": "view",
+        "at": found.at,
+        "simulated": _("Simulated data") if simulated else "",
+        "weather": _weather(found.weather, _),
+        "traffic": _traffic(found.traffic, _),
+        "air": _air(found.air, _),
+        "surroundings": _surroundings(found, _),
+        "parking": _parking(found.parking, _),
+        "compute": _compute(found.compute, trend, _),
+        "city": _city(found.city, _),
+        "domains": {d.value: _domain(d, c, _) for d, c in found.domains.items()},
+        "silent": _silent(found, _),
+    }
+
+
+def number(value: float | None, decimals: int = 0, *, factor: float = 1.0) -> str:
+    """Fixed decimals with thousands separated; an em dash for None."""
+    return MISSING if value is None else f"{value * factor:,.{decimals}f}"
+
+
+def tone(band: int | None) -> str:
+    return "none" if band is None else TONES[min(band, len(TONES) - 1)]
+
+
+def _coverage(coverage: kpi.Coverage) -> dict[str, Any]:
+    missing = coverage.total - coverage.known
+    return {
+        "coverage": f"{coverage.known}/{coverage.total}",
+        "coverageTone": "none" if not coverage.known else "good" if not missing else "warn",
+        "at": coverage.at,
+    }
+
+
+def _label(levels: Sequence[standards.Level], band: int | None, _: Callable[[str], str]) -> str:
+    return MISSING if band is None else _(levels[band].label)
+
+
+def _traffic(t: kpi.Traffic, _: Callable[[str], str]) -> dict[str, Any]:
+    levels = standards.TRAFFIC.levels
+    return {
+        **_coverage(t.coverage),
+        "tpi": number(t.tpi, 1),
+        "state": _label(levels, t.state, _),
+        "tone": tone(t.state),
+        "speed": number(t.speed, 1),
+        "congested": number(t.congested_km, 1),
+        "roads": {
+            "kind": "bars",
+            "max": 10,
+            "rows": [
+                {"label": r.name, "value": r.tpi, "text": number(r.tpi, 1), "colour": levels[r.state].colour}
+                for r in t.roads[:ROADS_SHOWN]
+            ],
+        },
+    }
+
+
+def _air(a: kpi.Air, _: Callable[[str], str]) -> dict[str, Any]:
+    primary = "、".join(_(METRICS[p].label) for p in a.primary)
+    if a.aqi is not None and not primary:
+        primary = _("none")
+    return {
+        **_coverage(a.coverage),
+        "aqi": number(a.aqi),
+        "level": _label(standards.AIR.levels, a.level, _),
+        "tone": tone(a.level),
+        "primary": primary or MISSING,
+        "parts": {
+            "kind": "bars",
+            "max": max([150, *a.parts.values()]),
+            "rows": [
+                {
+                    "label": METRICS[p].label,
+                    "value": index,
+                    "text": number(a.concentrations[p], 1 if p == "co" else 0),
+                    "colour": standards.AIR.levels[standards.aqi_level(index)].colour,
+                }
+                for p, index in a.parts.items()
+            ],
+        },
+    }
+
+
+def _weather(w: kpi.Weather, _: Callable[[str], str]) -> dict[str, Any]:
+    v = w.values
+    parts = []
+    if "temperature" in v:
+        parts.append(f"{v['temperature']:.1f} ℃")
+    if "relativeHumidity" in v:
+        parts.append(_("humidity {n} %").format(n=round(v["relativeHumidity"] * 100)))
+    if "windSpeed" in v and "windDirection" in v:
+        point = WIND_POINTS[round(v["windDirection"] / 45) % 8]
+        parts.append(_("wind {point} {speed} m/s").format(point=_(f"wind {point}"), speed=f"{v['windSpeed']:.1f}"))
+    if v.get("precipitation", 0) >= 0.1:
+        parts.append(_("rain {n} mm/h").format(n=f"{v['precipitation']:.1f}"))
+    return {**_coverage(w.coverage), "text": "  ·  ".join(parts) or MISSING}
+
+
+def _surroundings(found: kpi.Indicators, _: Callable[[str], str]) -> dict[str, Any]:
+    water = found.water
+    return {
+        "noise": {
+            **_coverage(found.noise.coverage),
+            "within": number(found.noise.within, 0, factor=100),
+            "tone": tone(_step(found.noise.within, (0.5, 0.7, 0.9))),
+        },
+        "water": {
+            **_coverage(water.coverage),
+            "level": number(water.level, 2),
+            "discharge": number(water.discharge, 0),
+            "worst": _label(standards.WATER.levels, water.worst, _),
+            "tone": "none" if water.worst is None else tone(max(0, water.worst - 1)),
+        },
+    }
+
+
+def _parking(p: kpi.Parking, _: Callable[[str], str]) -> dict[str, Any]:
+    scale = standards.PARKING
+    band = None if p.occupancy is None else scale.band(p.occupancy)
+    return {
+        **_coverage(p.coverage),
+        "free": number(p.free),
+        "capacity": number(p.capacity),
+        "occupancy": number(p.occupancy, 0, factor=100),
+        "state": _label(scale.levels, band, _),
+        "tone": tone(band),
+        "ring": _ring(p.occupancy, None if band is None else scale.levels[band].colour),
+        "lots": {
+            "kind": "bars",
+            "max": 1,
+            "rows": [
+                {
+                    "label": lot.name,
+                    "value": round(lot.occupancy, 3),
+                    "text": _("{n} free").format(n=f"{lot.free:,}"),
+                    "colour": scale.levels[scale.band(lot.occupancy)].colour,
+                }
+                for lot in p.lots[:LOTS_SHOWN]
+            ],
+        },
+    }
+
+
+def _compute(c: kpi.Compute, trend: Trend | None, _: Callable[[str], str]) -> dict[str, Any]:
+    v = c.values
+    pue, used = v.get("pue"), v.get("gpuUtilization")
+    pue_band = None if pue is None else standards.PUE.band(pue)
+    heat = None if c.hottest is None else standards.COLD_AISLE.band(c.hottest)
+    return {
+        **_coverage(c.coverage),
+        "used": number(used, 0, factor=100),
+        "ring": _ring(used, "#35c6f4" if used is not None else None),
+        "pflops": number(v.get("fp16Pflops"), 0),
+        "queue": number(v.get("queueLength")),
+        "itPower": number(v.get("itPower")),
+        "power": number(v.get("facilityPower")),
+        "pue": number(pue, 2),
+        "pueTone": tone(pue_band),
+        "hottest": number(c.hottest, 1),
+        "heatTone": tone(heat),
+        "trend": _trend(trend, _),
+    }
+
+
+def _trend(trend: Trend | None, _: Callable[[str], str]) -> dict[str, Any] | None:
+    if trend is None:
+        return None
+    names = {"facilityPower": _("Facility power"), "itPower": _("IT power")}
+    return {
+        "kind": "line",
+        "unit": "kW",
+        "series": [
+            {
+                "name": names[metric],
+                "at": s.at.tolist(),
+                "values": [round(x, 1) for x in s.mean.tolist()],
+                "colour": colour,
+            }
+            for (metric, s), colour in zip(trend.series.items(), ("#f5c542", "#35c6f4"), strict=False)
+        ],
+    }
+
+
+def _city(c: kpi.City, _: Callable[[str], str]) -> dict[str, Any]:
+    depth = None if c.deepest is None else standards.UNDERPASS.band(c.deepest)
+    known = c.coverage.known > 0
+    return {
+        **_coverage(c.coverage),
+        "lit": number(c.lit, 0, factor=100),
+        "covers": number(c.open_covers) if known else MISSING,
+        "coversTone": "none" if not known else "bad" if c.open_covers else "good",
+        "depth": number(c.deepest, 0, factor=100),
+        "depthTone": "none" if depth is None else ("good", "warn", "severe")[depth],
+        "pumps": number(c.pumps) if known else MISSING,
+    }
+
+
+def _domain(domain: Domain, coverage: kpi.Coverage, _: Callable[[str], str]) -> dict[str, Any]:
+    return {"label": _(DOMAIN_LABELS[domain]), **_coverage(coverage)}
+
+
+def _silent(found: kpi.Indicators, _: Callable[[str], str]) -> dict[str, Any]:
+    rows = [
+        {
+            "cells": [
+                s.name,
+                _(DOMAIN_LABELS[s.domain]),
+                _("never heard") if s.last is None else age(found.at - s.last, _),
+            ],
+            "tone": "none",
+            "device": s.device,
+        }
+        for s in found.silent[:SILENT_SHOWN]
+    ]
+    total = sum(c.total for c in found.domains.values())
+    return {
+        "count": number(found.unknown),
+        "total": number(total),
+        "tone": "good" if not found.unknown else "warn" if found.unknown < total / 10 else "bad",
+        "rows": rows or [{"cells": [_("every device is heard"), "", ""], "tone": "good"}],
+    }
+
+
+def _ring(share: float | None, colour: str | None) -> dict[str, Any]:
+    text = MISSING if share is None else f"{share * 100:.0f}%"
+    return {"kind": "ring", "value": share, "text": text, "colour": colour or "#6b7684"}
+
+
+def _step(value: float | None, edges: Sequence[float]) -> int | None:
+    """0 above every edge, one worse for each edge it is below."""
+    return None if value is None else sum(value < edge for edge in edges)

@@ -1,0 +1,80 @@
+"""No text of the interface may be without its Chinese."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from dashboards.i18n import DOMAIN_LABELS, age, language_of, translator
+from dashboards.views.wall import WIND_POINTS
+from twin import standards
+from twin.observation import KINDS, METRICS
+
+ROOT = Path(__file__).parents[2]
+
+
+def marked() -> set[str]:
+    """Every literal that is passed to `_` under dashboards/."""
+    found = set()
+    for file in (ROOT / "dashboards").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id == "_"
+                and isinstance(node.args[0], ast.Constant)
+            ):
+                found.add(node.args[0].value)
+    return found
+
+
+def named() -> set[str]:
+    """Texts that are named as data in the core and translated where they are shown."""
+    levels = [lv for v in vars(standards).values() if isinstance(v, standards.Scale) for lv in v.levels]
+    return {
+        *(m.label for m in METRICS.values()),
+        *(k.label for k in KINDS.values()),
+        *(level.label for level in levels),
+        *DOMAIN_LABELS.values(),
+        *(f"wind {p}" for p in WIND_POINTS),
+    }
+
+
+SAME_IN_BOTH = {"PM2.5", "PM10", "SO₂", "NO₂", "CO", "O₃", "TVOC", "pH", "PUE"}
+
+
+def test_there_is_text_to_translate() -> None:
+    assert len(marked()) > 30
+    assert len(named()) > 80
+
+
+@pytest.mark.parametrize("text", sorted(marked() | named()))
+def test_every_text_has_its_chinese(text: str) -> None:
+    translated = translator("zh")(text)
+    assert translated != text or text in SAME_IN_BOTH
+    assert set(_places(translated)) == set(_places(text))
+
+
+def _places(text: str) -> list[str]:
+    import string
+
+    return [name for _, name, _, _ in string.Formatter().parse(text) if name]
+
+
+def test_english_is_the_message_itself() -> None:
+    assert translator("en")("Traffic") == "Traffic"
+
+
+def test_age_takes_the_largest_unit() -> None:
+    _ = translator("zh")
+    assert age(59_999, _) == "59 秒前"
+    assert age(60_000, _) == "1 分钟前"
+    assert age(3 * 3_600_000, _) == "3 小时前"
+    assert age(49 * 3_600_000, _) == "2 天前"
+    assert age(-5, _) == "0 秒前"
+
+
+def test_an_unknown_language_is_the_default() -> None:
+    assert language_of("fr", "zh") == "zh"
+    assert language_of(None, "en") == "en"
+    assert language_of("zh-CN", "en") == "zh"
