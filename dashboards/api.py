@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response, WebSocket
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -51,9 +52,17 @@ def answer_store_error(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": f"the store cannot answer: {error}"}, 503)
 
 
+def answer_invalid_request(_: Request, error: Exception) -> Response:
+    """FastAPI's own findings, in the words and form of ours."""
+    assert isinstance(error, RequestValidationError)
+    found = [f"{'.'.join(str(p) for p in e['loc'][1:])}: {e['msg']}" for e in error.errors()]
+    return JSONResponse({"error": "; ".join(found)}, 422)
+
+
 ERROR_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]] = {
     RequestError: answer_request_error,
     StoreError: answer_store_error,
+    RequestValidationError: answer_invalid_request,
 }
 
 
@@ -273,6 +282,10 @@ def router(node: Node) -> APIRouter:
     @api.get("/api/docs", include_in_schema=False)
     def docs() -> HTMLResponse:
         return HTMLResponse(_DOCS)
+
+    @api.get("/api/{path:path}", include_in_schema=False)
+    def nothing(path: str) -> Response:
+        raise RequestError(404, f"nothing is at /api/{path}; see /api/docs")
 
     return api
 

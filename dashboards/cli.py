@@ -71,6 +71,7 @@ def up(context: typer.Context) -> None:
     from dashboards import up as supervisor
 
     with _settings(context) as settings:
+        nodes.read_registry(settings)  # a wrong one is said here, before anything runs
         supervisor.run(settings)
 
 

@@ -15,6 +15,7 @@ SECOND = 1000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+LAST = 253_402_300_799_999  # the end of the year 9999
 
 
 class Clock(Protocol):
@@ -56,8 +57,11 @@ def parse(text: str) -> int:
 
     A time without an offset is read as Asia/Shanghai. Raises ValueError with the text and an example.
     """
-    if text.lstrip("-").isdigit():
-        return int(text)
+    if text.isdecimal():
+        moment_ms = int(text)
+        if moment_ms > LAST:
+            raise ValueError(f"{text} is past the year 9999; UTC milliseconds are expected")
+        return moment_ms
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

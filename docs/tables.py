@@ -1,0 +1,67 @@
+"""Writes the tables of docs/*.md that the code knows: `python docs/tables.py`. A test holds that they are up to date."""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from prometheus_client.metrics import MetricWrapperBase
+
+from ingest.decode import Reason
+from twin import meters
+from twin.observation import METRICS
+from twin.settings import SECRETS, Settings, fields
+
+DOCS = Path(__file__).parent
+
+
+def settings() -> str:
+    defaults = Settings()  # type: ignore[call-arg]
+    rows = []
+    for key, field in fields().items():
+        value: object = defaults
+        for part in key.split("."):
+            value = getattr(value, part)
+        shown = "(environment only)" if key in SECRETS else f"`{value}`" if value not in ("", None) else ""
+        rows.append(f"| `{key}` | {shown} | {field.description} |")
+    return "\n".join(rows)
+
+
+def metrics() -> str:
+    found = [m for m in vars(meters).values() if isinstance(m, MetricWrapperBase)]
+    rows = []
+    for metric in found:
+        [described] = metric.describe()
+        name = described.name + ("_total" if described.type == "counter" else "")
+        rows.append(f"| `{name}` | {described.documentation} |")
+    return "\n".join(rows)
+
+
+def reasons() -> str:
+    return "\n".join(f"| `{r.name.lower()}` | {r.value} |" for r in Reason)
+
+
+def observed() -> str:
+    return "\n".join(f"| `{m.name}` | {m.label} | `{m.unit}` | {m.low:g} to {m.high:g} |" for m in METRICS.values())
+
+
+TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
+    "engineers.md": {"key": settings, "metric": metrics},
+    "integrators.md": {"reason": reasons, "name": observed},
+}
+
+
+def current(text: str, tables: Mapping[str, Callable[[], str]]) -> str:
+    """The page with the body of each table, found by the first word of its head, replaced by what the code says."""
+    for head, make in tables.items():
+        pattern = rf"(^\| {head} \|.*\n\|[-|]+\|\n)(?:.+\n)*"
+        found = re.search(pattern, text, flags=re.M)
+        if found is None:
+            raise LookupError(f"no table whose head begins with {head!r}")
+        text = text[: found.start()] + found[1] + make() + "\n" + text[found.end() :]
+    return text
+
+
+if __name__ == "__main__":
+    for page, tables in TABLES.items():
+        path = DOCS / page
+        path.write_text(current(path.read_text(encoding="utf-8"), tables), encoding="utf-8")

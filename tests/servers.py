@@ -1,0 +1,116 @@
+"""Real programs for the tests: a broker, and the twin itself as a person would start it. Each ends by its own pid."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+
+from ingest.broker import configure, find
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(true: Callable[[], bool], what: str, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def mosquitto(folder: Path, port: int | None = None) -> Iterator[int]:
+    """A Mosquitto as `gaoxin up` configures it; yields its port."""
+    port = port or free_port()
+    program = find("mosquitto")
+    process = subprocess.Popen([str(program), "-c", str(configure(folder, port))])
+    try:
+        wait_until(lambda: _listens(port), f"mosquitto listens on {port}")
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Up:
+    """`gaoxin up` in a process of its own, on free ports and a folder of its own."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder, self.port, self.broker_port = folder, free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("GAOXIN_")}
+        self.env = clean | {
+            "GAOXIN_DATA": str(folder / "data"),
+            "GAOXIN_WEB__PORT": str(self.port),
+            "GAOXIN_BROKER__PORT": str(self.broker_port),
+            **settings,
+        }
+        self.log = folder / "up.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "dashboards", "up"], env=self.env, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def wait_ready(self, seconds: float = 90) -> None:
+        def ready() -> bool:
+            assert self.process is not None
+            assert self.process.poll() is None, f"gaoxin up ended:\n{self.words()}"
+            try:
+                return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
+            except httpx.HTTPError:
+                return False
+
+        try:
+            wait_until(ready, "the twin is ready", seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.words()}") from None
+
+    def words(self) -> str:
+        return self.log.read_text(encoding="utf-8")[-4000:]
+
+    def children(self) -> dict[str, int]:
+        """Part by name → process id."""
+        import psutil
+
+        assert self.process is not None
+        found = {}
+        for child in psutil.Process(self.process.pid).children():
+            arguments = child.cmdline()
+            found["broker" if "mosquitto" in arguments[0] else arguments[3]] = child.pid
+        return found
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(40)
+
+
+@contextlib.contextmanager
+def up(folder: Path, **settings: str) -> Iterator[Up]:
+    made = Up(folder, **settings)
+    made.start()
+    try:
+        made.wait_ready()
+        yield made
+    finally:
+        if made.process is not None and made.process.poll() is None:
+            made.stop()

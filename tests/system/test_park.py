@@ -1,0 +1,110 @@
+"""Timelines: publish at t, expect on the screen by t + x."""
+
+import pytest
+
+from tests.system.park import Park
+from tests.zone import PREFIX, SMALL, T0
+from twin import snapshot
+from twin.snapshot import NEVER_HEARD, UNKNOWN
+from twin.store.memory import MemoryStore
+
+
+@pytest.fixture
+def park() -> Park:
+    made = Park(SMALL, MemoryStore(SMALL), T0)
+    made.run(1000)
+    return made
+
+
+def test_a_reading_is_on_the_screen_within_one_delta(park: Park) -> None:
+    assert park.shown("td-1")[0] == NEVER_HEARD
+    park.publish("td-1", averageVehicleSpeed=50.0)
+    park.run(250)
+    assert park.shown("td-1") == (100, 0)
+
+
+def test_the_view_follows_within_a_second(park: Park) -> None:
+    park.publish("td-1", averageVehicleSpeed=12.0)
+    park.run(1050)
+    assert park.views[-1]["traffic"]["tpi"] == "8.7"
+    assert park.views[-1]["traffic"]["state"] == "严重拥堵"
+    assert park.views[-1]["traffic"]["coverage"] == "1/3"
+
+
+def test_silence_is_on_the_screen_when_the_grace_ends(park: Park) -> None:
+    park.publish("td-1", averageVehicleSpeed=50.0)
+    park.run(180_000)
+    assert park.shown("td-1")[0] == 100
+    park.run(300)
+    assert park.shown("td-1")[0] == UNKNOWN
+    park.run(1000)
+    rows = park.views[-1]["silent"]["rows"]
+    assert ["设备 td-1", "智能交通", "3 分钟前"] in [row["cells"] for row in rows]
+
+
+def test_a_lost_gateway_is_on_the_screen_at_once_and_its_return_too(park: Park) -> None:
+    for device in ("td-1", "td-2"):
+        park.publish(device, averageVehicleSpeed=50.0)
+    park.run(250)
+    park.send(f"{PREFIX}/gateway/gw-a/status", b"offline")
+    park.run(250)
+    assert park.shown("td-1")[0] == park.shown("td-2")[0] == UNKNOWN
+    park.send(f"{PREFIX}/gateway/gw-a/status", b"online")
+    park.publish("td-2", averageVehicleSpeed=25.0)
+    park.run(250)
+    assert park.shown("td-1")[0] == 100
+    assert park.shown("td-2")[0] == 50
+
+
+def test_a_late_reading_is_stored_and_does_not_disturb_the_screen(park: Park) -> None:
+    park.publish("td-1", averageVehicleSpeed=50.0)
+    park.publish("td-1", at=park.clock.now() - 90_000, averageVehicleSpeed=5.0)
+    park.run(250)
+    assert park.shown("td-1")[0] == 100
+    assert len(park.store.series("td-1", "averageVehicleSpeed", T0 - 600_000, T0 + 600_000).at) == 2
+
+
+def test_a_restarted_engine_shows_what_was_known(park: Park) -> None:
+    park.publish("td-1", averageVehicleSpeed=50.0)
+    park.run(5_000)
+    park.restart_engine()
+    park.frames.clear()
+    park.run(250)
+    assert park.frames[0].index is None
+    assert park.shown("td-1") == (100, 0)
+
+
+def test_a_screen_that_comes_later_sees_the_same(park: Park) -> None:
+    park.publish("td-1", averageVehicleSpeed=50.0)
+    park.run(3_400)
+    late = Park(SMALL, park.store, T0)
+    late.screen = type(park.screen)("zh")
+    park.relay._catch_up(late.screen)
+    late._read_screen()
+    assert late.shown("td-1") == park.shown("td-1")
+
+
+def test_the_frame_at_t_is_the_frame_made_from_the_store_as_known_then(park: Park) -> None:
+    park.publish("td-1", averageVehicleSpeed=50.0)
+    park.publish("pk-1", occupancy=0.93, occupiedSpotNumber=186, availableSpotNumber=14)
+    park.run(9_000)
+    park.publish("td-1", at=park.clock.now() - 2_000, averageVehicleSpeed=20.0)
+    park.run(1_500)
+    key = next(f for f in reversed(park.frames) if f.index is None)
+    then = snapshot.of(SMALL, park.store.zone(key.at, known=key.at).values())
+    value, status = then.bytes_at(key.at)
+    assert key.value.tolist() == value.tolist()
+    assert key.status.tolist() == status.tolist()
+    # and what came later is not in it
+    park.publish("td-1", at=key.at - 100, averageVehicleSpeed=5.0)
+    again = snapshot.of(SMALL, park.store.zone(key.at, known=key.at).values())
+    assert again.bytes_at(key.at)[0].tolist() == value.tolist()
+
+
+def test_rubbish_does_not_stop_the_zone(park: Park) -> None:
+    for what in (b"", b"\xff", b"[" * 50_000, b'{"values": {"averageVehicleSpeed": 1e99}}', b"null"):
+        park.send(f"{PREFIX}/traffic/td-1/obs", what)
+        park.send(what.decode("latin-1")[:60], b"{}")
+    park.publish("td-1", averageVehicleSpeed=50.0)
+    park.run(250)
+    assert park.shown("td-1")[0] == 100
