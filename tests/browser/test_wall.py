@@ -1,0 +1,193 @@
+"""The wall in a real browser on the real twin: seen, touched, cut off and back again.
+
+Screenshots are kept in build/screenshots for a person to look at.
+"""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+
+from tests.browser.chromium import FLAGS
+from tests.servers import Up, up, wait_until
+
+pytestmark = [pytest.mark.server, pytest.mark.browser]
+
+SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+LIVE = "window.gaoxin && window.gaoxin.state && window.gaoxin.state.link === 'live' && window.gaoxin.zone.seq > 0"
+DRAWN = "window.gaoxin.map && window.gaoxin.map.ready"
+
+
+@pytest.fixture(scope="module")
+def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    with up(tmp_path_factory.mktemp("twin")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as play:
+        yield play.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+
+
+class Wall:
+    """One open wall, and all it asked for and complained about."""
+
+    def __init__(self, browser: Browser, url: str, width: int = 1920, height: int = 1080, path: str = "/") -> None:
+        self.page: Page = browser.new_page(viewport={"width": width, "height": height})
+        self.hosts: set[str] = set()
+        self.complaints: list[str] = []
+        self.page.on("request", self._requested)
+        self.page.on("websocket", lambda socket: self.hosts.add(urlsplit(socket.url).netloc))
+        self.page.on("console", self._said)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(url + path)
+        self.page.wait_for_function(LIVE, timeout=60_000)
+        self.page.wait_for_function(DRAWN, timeout=60_000)
+
+    def _requested(self, request: Request) -> None:
+        if not request.url.startswith(("data:", "blob:")):
+            self.hosts.add(urlsplit(request.url).netloc)
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+    def texts(self) -> dict[str, str]:
+        found: dict[str, str] = self.page.evaluate(
+            "Object.fromEntries([...document.querySelectorAll('[data-bind]')].map(e => [e.dataset.bind, e.textContent]))"
+        )
+        return found
+
+
+@pytest.fixture
+def wall(browser: Browser, twin: Up) -> Iterator[Wall]:
+    made = Wall(browser, twin.url)
+    yield made
+    made.page.close()
+
+
+def test_it_shows_the_zone_and_the_values_change(wall: Wall, twin: Up) -> None:
+    first = wall.texts()
+    assert first["traffic.tpi"] != "—"
+    assert first["compute.pue"] != "—"
+    assert first["simulated"] == "模拟数据"
+    wait_until(lambda: wall.texts() != first, "a value on the wall changes", 40)
+    known, total = (int(x) for x in wall.texts()["traffic.coverage"].split("/"))
+    assert known > 0.95 * total
+    # what the wall says is what the interface says
+    state = httpx.get(f"{twin.url}/api/v1/state").json()
+    assert int(wall.texts()["parking.capacity"].replace(",", "") if "parking.capacity" in wall.texts() else 0) in (
+        0,
+        state["indicators"]["parking"]["capacity"],
+    )
+    assert wall.hosts == {f"127.0.0.1:{twin.port}"}
+    assert wall.complaints == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (3840, 2160)])
+def test_nothing_is_cut_off(browser: Browser, twin: Up, width: int, height: int) -> None:
+    wall = Wall(browser, twin.url, width, height)
+    wall.page.wait_for_timeout(6_000)
+    wall.page.screenshot(path=SHOTS / f"wall-{width}.png", timeout=120_000)
+    over = wall.page.evaluate(
+        """() => [...document.querySelectorAll('.panel, .tile-value, .tile-label, .panel-name, .wall-title h1')]
+            .filter(e => e.scrollWidth > e.clientWidth + 2 && getComputedStyle(e).overflow !== 'visible'
+                      || e.getBoundingClientRect().bottom > innerHeight + 1)
+            .map(e => e.className + ': ' + e.textContent.slice(0, 40))"""
+    )
+    assert over == []
+    assert wall.page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+    assert wall.complaints == []
+    wall.page.close()
+
+
+def test_in_english(browser: Browser, twin: Up) -> None:
+    wall = Wall(browser, twin.url, path="/?lang=en")
+    assert wall.texts()["simulated"] == "Simulated data"
+    assert wall.page.locator(".panel-name").first.text_content() == "Traffic"
+    wall.page.screenshot(path=SHOTS / "wall-en.png", timeout=120_000)
+    wall.page.close()
+
+
+def test_a_layer_can_be_hidden_and_shown(wall: Wall) -> None:
+    toggle = wall.page.locator("#wall-layers [data-domain=city]")
+    assert toggle.get_attribute("aria-pressed") == "true"
+    toggle.click()
+    assert toggle.get_attribute("aria-pressed") == "false"
+    wait_until(lambda: visible(wall.page, "city") == [False], "the city layers are hidden")
+    toggle.click()
+    wait_until(lambda: visible(wall.page, "city") == [True], "the city layers are back")
+    assert wall.complaints == []
+
+
+def visible(page: Page, domain: str) -> list[bool]:
+    """The distinct visibilities of a domain's layers, as the map itself has them."""
+    found: list[bool] = page.evaluate(
+        """(domain) => { const map = window.gaoxin.map.map;
+          return [...new Set(map.getStyle().layers.filter(l => l.id.includes(domain))
+            .map(l => map.getLayoutProperty(l.id, 'visibility') !== 'none'))]; }""",
+        domain,
+    )
+    return found
+
+
+def test_a_device_shows_its_exact_values_and_its_day(wall: Wall, twin: Up) -> None:
+    devices = httpx.get(f"{twin.url}/api/v1/devices").json()["devices"]
+    station = next(d for d in devices if d["kind"] == "air-station")
+    x, y = wall.page.evaluate(
+        """([lon, lat]) => { const m = window.gaoxin.map.map; m.jumpTo({center: [lon, lat], zoom: 16, pitch: 0});
+          const p = m.project([lon, lat]), box = m.getContainer().getBoundingClientRect();
+          return [p.x + box.x, p.y + box.y]; }""",
+        [station["lon"], station["lat"]],
+    )
+    wall.page.wait_for_timeout(2_500)
+    wall.page.mouse.click(x, y)
+    panel = wall.page.locator("#wall-detail")
+    panel.wait_for(state="visible", timeout=10_000)
+    wall.page.wait_for_function("document.querySelector('#wall-detail canvas')", timeout=10_000)
+    text = panel.inner_text()
+    assert station["name"] in text
+    observation = httpx.get(f"{twin.url}/api/v1/devices/{station['id']}").json()["observation"]
+    assert f"{observation['values']['pm25']:.1f}" in text
+    assert "PM10" in text
+    wall.page.screenshot(path=SHOTS / "wall-device.png", timeout=120_000)
+    wall.page.keyboard.press("Escape")
+    panel.wait_for(state="hidden", timeout=5_000)
+    assert wall.complaints == []
+
+
+def test_it_says_that_it_is_cut_off_and_recovers_by_itself(wall: Wall, twin: Up) -> None:
+    node = twin.children()["node"]
+    os.kill(node, signal.SIGKILL)
+    wall.page.wait_for_function("window.gaoxin.state.link !== 'live'", timeout=10_000)
+    lost = wall.page.locator("#wall-link").inner_text()
+    wall.page.screenshot(path=SHOTS / "wall-lost.png", timeout=120_000)
+    assert lost.strip(), "the wall says nothing about the lost link"
+    twin.wait_ready()
+    wall.page.wait_for_function(LIVE, timeout=60_000)
+    first = wall.texts()
+    wait_until(lambda: wall.texts() != first, "values change again", 40)
+    # A browser reports each refused connection by itself; nothing else may be wrong
+    assert [c for c in wall.complaints if "WebSocket" not in c and "ERR_CONNECTION" not in c] == []
+
+
+def test_the_interface_page_needs_no_other_host(browser: Browser, twin: Up) -> None:
+    page = browser.new_page()
+    hosts: set[str] = set()
+    page.on(
+        "request", lambda r: hosts.add(urlsplit(r.url).netloc) if not r.url.startswith(("data:", "blob:")) else None
+    )
+    page.goto(f"{twin.url}/api/docs")
+    page.get_by_text("/api/v1/history").first.wait_for(timeout=20_000)
+    page.screenshot(path=SHOTS / "api.png")
+    assert hosts == {f"127.0.0.1:{twin.port}"}
+    assert json.dumps(sorted(hosts))
+    page.close()

@@ -1,0 +1,240 @@
+"""The publisher: its schedule on a manual clock without a network, and the whole of it against a real broker."""
+
+import json
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import paho.mqtt.client as paho
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from paho.mqtt.enums import CallbackAPIVersion
+
+from simulators.publish import SIMULATOR, Publisher, run
+from simulators.world import World
+from tests.simulators.zone import zone
+from twin.clock import HOUR, MINUTE, SECOND, ManualClock, SystemClock, parse
+from twin.observation import METRICS, Domain
+from twin.registry import Registry
+from twin.settings import Broker
+
+NOON = parse("2026-11-20T12:00:00")
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return zone(parks=6)
+
+
+def publisher(registry: Registry, at: int = NOON, speed: float = 1.0) -> Publisher:
+    return Publisher(World(registry, seed=3, start=at), origin=at, speed=speed)
+
+
+def sent(source: Publisher, clock: ManualClock, for_ms: int) -> list[tuple[int, str, dict[str, object]]]:
+    """What it sends in so much time, called exactly when it asks to be."""
+    end, found = clock.now() + for_ms, []
+    while source.next() <= end:
+        clock.advance(source.next() - clock.now())
+        found += [(clock.now(), topic, json.loads(payload)) for topic, payload in source.due(clock.now())]
+    clock.advance(end - clock.now())
+    return found
+
+
+def test_each_device_speaks_once_a_period(registry: Registry) -> None:
+    clock = ManualClock(NOON)
+    messages = sent(publisher(registry), clock, 10 * MINUTE)
+    times: dict[str, list[int]] = defaultdict(list)
+    for at, topic, body in messages:
+        assert body["at"] == at
+        times[topic].append(at)
+    for device in registry:
+        heard = times[f"gaoxin/v1/{device.domain}/{device.id}/obs"]
+        assert len(heard) == 600 // device.period_s
+        # Whole milliseconds of a phase that is not one
+        assert set(np.diff(heard)) <= {device.period_s * SECOND}
+
+
+def test_the_load_is_even(registry: Registry) -> None:
+    clock = ManualClock(NOON)
+    messages = sent(publisher(registry), clock, MINUTE)
+    slow = [at for at, topic, _ in messages if "compute-centre" not in topic]
+    per_tenth = Counter((at - NOON) * 10 // MINUTE for at in slow)
+    mean = len(slow) / 10
+    assert max(per_tenth.values()) < mean + 4 * mean**0.5
+
+
+def test_seq_counts_from_zero_and_values_are_the_devices(registry: Registry) -> None:
+    clock = ManualClock(NOON)
+    seq: dict[str, list[object]] = defaultdict(list)
+    for _, topic, body in sent(publisher(registry), clock, 3 * MINUTE):
+        seq[topic].append(body["seq"])
+        device = registry[topic.split("/")[3]]
+        values = body["values"]
+        assert isinstance(values, dict)
+        assert set(values) == set(device.metrics)
+        for metric, value in values.items():
+            assert METRICS[metric].low <= value <= METRICS[metric].high
+            assert value == round(value, METRICS[metric].decimals + 2)
+    assert all(counts == list(range(len(counts))) for counts in seq.values())
+
+
+def test_speed_makes_the_world_and_the_devices_faster_and_leaves_at_real(registry: Registry) -> None:
+    clock, source = ManualClock(NOON), publisher(registry, speed=60)
+    messages = sent(source, clock, 30 * SECOND)
+    spoken = Counter(topic for _, topic, _ in messages)
+    for device in registry:
+        heard = spoken[f"gaoxin/v1/{device.domain}/{device.id}/obs"]
+        assert abs(heard - 30 * 60 / device.period_s) <= 1
+    assert all(body["at"] == at and NOON < at <= NOON + 30 * SECOND for at, _, body in messages)
+    assert NOON + 29 * MINUTE <= source.world.at <= NOON + 30 * MINUTE
+
+
+def test_what_was_missed_is_left_out(registry: Registry) -> None:
+    source = publisher(registry)
+    source.due(NOON + MINUTE)
+    late = source.due(NOON + 6 * HOUR)
+    assert len(late) == len(registry)
+    assert source.due(NOON + 6 * HOUR) == []
+    # and it goes on at the old deadlines, not a period from now
+    clock = ManualClock(NOON + 6 * HOUR)
+    assert len(sent(source, clock, MINUTE)) == sum(60 // d.period_s for d in registry)
+
+
+def test_a_clock_set_back_sends_nothing_twice(registry: Registry) -> None:
+    source = publisher(registry)
+    source.due(NOON + 10 * MINUTE)
+    assert source.due(NOON + 5 * MINUTE) == []
+    assert source.next() > NOON + 10 * MINUTE
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, 90 * SECOND), max_size=30))
+def test_whenever_it_is_asked_no_deadline_is_told_twice_or_early(steps: list[int]) -> None:
+    few = zone(2, 2, parks=0, servers=1, stations=0, monitors=0, lights=1, covers=0)
+    clock, source = ManualClock(NOON), publisher(few)
+    last: dict[str, int] = {}
+    for step in steps:
+        now = clock.advance(step)
+        coming = source.next()
+        messages = source.due(now)
+        assert bool(messages) == (now >= coming)
+        for topic, _ in messages:
+            period = few[topic.split("/")[3]].period_s * SECOND
+            # Two deadlines in two answers lie in two different periods
+            phase_shift = (now - int(source._offset[few.index[topic.split("/")[3]]])) // period
+            assert phase_shift > last.get(topic, -1)
+            last[topic] = phase_shift
+
+
+# ---------------------------------------------------------------- a real broker
+
+
+class Listener:
+    """Everything under the prefix, as another client of the broker hears it."""
+
+    def __init__(self, port: int) -> None:
+        self.messages: list[tuple[str, bytes, bool]] = []
+        self._client = paho.Client(CallbackAPIVersion.VERSION2)
+        self._client.on_connect = lambda client, *_: client.subscribe("gaoxin/v1/#", 1)
+        self._client.on_message = lambda _c, _u, m: self.messages.append((m.topic, bytes(m.payload), m.retain))
+        self._client.reconnect_delay_set(1, 1)
+        self._client.connect_async("127.0.0.1", port)
+        self._client.loop_start()
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def statuses(self) -> dict[str, bytes]:
+        return {topic.split("/")[3]: payload for topic, payload, _ in self.messages if "/gateway/" in topic}
+
+    def wait(self, enough: Callable[[], bool], seconds: float = 15) -> None:
+        end = time.monotonic() + seconds
+        while not enough():
+            assert time.monotonic() < end, f"heard {len(self.messages)} messages, statuses {self.statuses()}"
+            time.sleep(0.02)
+
+
+@contextmanager
+def listening(port: int) -> Iterator[Listener]:
+    one = Listener(port)
+    try:
+        yield one
+    finally:
+        one.close()
+
+
+@contextmanager
+def running(registry: Registry, port: int, speed: float) -> Iterator[threading.Event]:
+    clock, stop = SystemClock(), threading.Event()
+    start = clock.now()
+    source = Publisher(World(registry, seed=3, start=start), origin=start, speed=speed)
+    broker = Broker(host="127.0.0.1", port=port)
+    thread = threading.Thread(target=run, args=(source, broker, clock, stop))
+    thread.start()
+    try:
+        yield stop
+    finally:
+        stop.set()
+        thread.join(15)
+        assert not thread.is_alive()
+
+
+@pytest.mark.server
+def test_all_domains_and_gateways_are_heard(
+    registry: Registry, start_broker: Callable[[int], Callable[[], None]], free_port: int
+) -> None:
+    start_broker(free_port)
+    gateways = {d.gateway for d in registry} | {SIMULATOR}
+    with listening(free_port) as heard:
+        with running(registry, free_port, speed=30):
+            heard.wait(
+                lambda: {t.split("/")[2] for t, _, _ in heard.messages} >= {str(d) for d in Domain} | {"gateway"}
+            )
+            heard.wait(lambda: heard.statuses() == dict.fromkeys(gateways, b"online"))
+        heard.wait(lambda: heard.statuses() == dict.fromkeys(gateways, b"offline"))
+    with listening(free_port) as later:
+        later.wait(lambda: len(later.messages) >= len(gateways))
+        assert all(retained for _, _, retained in later.messages)
+        assert later.statuses() == dict.fromkeys(gateways, b"offline")
+
+
+@pytest.mark.server
+def test_it_waits_for_a_broker_that_comes_late_and_outlives_one_that_goes(
+    registry: Registry, start_broker: Callable[[int], Callable[[], None]], free_port: int
+) -> None:
+    with listening(free_port) as heard, running(registry, free_port, speed=30):
+        time.sleep(0.5)
+        stop_broker = start_broker(free_port)
+        heard.wait(lambda: len(heard.messages) > 50)
+        stop_broker()
+        before = len(heard.messages)
+        used = time.process_time()
+        time.sleep(1.5)
+        assert time.process_time() - used < 1.2, "it is busy while the broker is away"
+        start_broker(free_port)
+        heard.wait(lambda: len(heard.messages) > before + 50, seconds=20)
+
+
+@pytest.mark.server
+def test_the_last_will_says_the_simulator_is_gone(
+    start_broker: Callable[[int], Callable[[], None]], free_port: int
+) -> None:
+    from simulators.publish import _client
+
+    start_broker(free_port)
+    with listening(free_port) as heard:
+        client = _client(Broker(host="127.0.0.1", port=free_port), "gaoxin/v1")
+        client.connect("127.0.0.1", free_port)
+        client.loop_start()
+        heard.wait(lambda: client.is_connected() and heard._client.is_connected())
+        time.sleep(0.2)
+        sock = client.socket()
+        assert sock is not None
+        client.loop_stop()
+        sock.close()  # as a killed process leaves it: no DISCONNECT packet
+        heard.wait(lambda: heard.statuses() == {SIMULATOR: b"offline"})
