@@ -1,0 +1,1 @@
+"""A simulated zone: what its sensors would say, for demonstrations, tests and rehearsals. Never a measurement."""

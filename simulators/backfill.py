@@ -1,0 +1,101 @@
+"""History for a new installation: the simulated zone over a range, straight into the store.
+
+The rows are those a live simulator would have published: same world, same periods, same offset of each device in its
+period, same rounding.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from simulators.conditions import STEP, Array, Ints, stream
+from simulators.publish import DECIMALS, phase
+from simulators.world import World
+from twin.clock import HOUR, SECOND
+from twin.observation import Domain, columns
+from twin.registry import Device, Registry
+from twin.store import Store
+
+CHUNK = 4 * HOUR
+
+
+def fill(
+    store: Store,
+    registry: Registry,
+    *,
+    seed: int,
+    start: int,
+    end: int,
+    progress: Callable[[float], None] | None = None,
+) -> int:
+    """Simulate [start, end), UTC ms, and load it; returns the number of rows handed to the store.
+
+    A device with a period under a minute is filled in once a minute: the world steps no finer. `progress` is told the
+    share done, 0 to 1, after each chunk. Raises what `store.load` raises; running it again is harmless.
+    """
+    rows = 0
+    for domain, table in tables(registry, seed=seed, start=start, end=end):
+        store.load(domain, table)
+        rows += table.num_rows
+        if progress is not None and table.num_rows:
+            progress(min((table["at"][-1].as_py() - start) / (end - start), 1.0))
+    return rows
+
+
+def tables(registry: Registry, *, seed: int, start: int, end: int) -> Iterator[tuple[Domain, pa.Table]]:
+    """The rows of [start, end) by chunk and domain, in (device, time) order within each."""
+    if end <= start:
+        return
+    world = World(registry, seed=seed, start=start)
+    schedules = {domain: _Schedule(world.devices[domain]) for domain in Domain if world.devices[domain]}
+    at = world.at
+    while at < end:
+        stop = min(at + CHUNK, end)
+        readings: dict[Domain, list[dict[str, Array]]] = {domain: [] for domain in schedules}
+        steps = np.arange(at, stop, STEP, dtype=np.int64)
+        for step in steps.tolist():
+            world.advance(step)
+            for domain in schedules:
+                readings[domain].append(dict(world.read(domain).values))
+        for domain, schedule in schedules.items():
+            latency = stream(seed, f"{domain}/latency", at // STEP)
+            yield domain, schedule.table(domain, steps, readings[domain], (start, end), latency)
+        at = stop
+
+
+class _Schedule:
+    """When each device of a domain speaks: `offset` + k * `period`, ms since 1970, as the publisher has it."""
+
+    def __init__(self, devices: tuple[Device, ...]) -> None:
+        periods = np.array([d.period_s * SECOND for d in devices], np.float64)
+        self._offset = np.array([phase(d) for d in devices]) * periods
+        self._period = np.maximum(periods, STEP)
+        self._names = pa.array([d.id for d in devices])
+
+    def table(
+        self,
+        domain: Domain,
+        steps: Ints,
+        readings: list[dict[str, Array]],
+        span: tuple[int, int],
+        latency: np.random.Generator,
+    ) -> pa.Table:
+        # The first deadline at or after the beginning of each minute, if it is within that minute and the span
+        begin = steps[None, :] - self._offset[:, None]
+        deadline = np.ceil(begin / self._period[:, None]) * self._period[:, None] + self._offset[:, None]
+        at = np.ceil(deadline).astype(np.int64)
+        due = (at < steps[None, :] + STEP) & (at >= span[0]) & (at < span[1])
+        device, _ = np.nonzero(due)
+        at = at[due]
+        received = at + latency.integers(40, 400, len(at))
+        data = {
+            "device": pa.DictionaryArray.from_arrays(pa.array(device.astype(np.int32)), self._names),
+            "at": pa.array(at),
+            "received": pa.array(received),
+        }
+        for metric in columns(domain):
+            if metric in readings[0]:
+                values = np.stack([r[metric] for r in readings], axis=1)[due].round(DECIMALS[metric])
+                data[metric] = pa.array(values, from_pandas=True)
+        return pa.table(data)
