@@ -106,7 +106,7 @@ class City:
             wanted = np.full(len(self.level), _PUMPS)
         self.pumps = np.where(self.level <= _BOTTOM, 0, wanted).astype(np.int64)
         rise = (inflow - self.pumps * _PUMP) / _WELL * hours
-        self.level = np.clip(self.level + rise, _BOTTOM - 0.1, _TOP)
+        self.level = np.clip(self.level + rise, _BOTTOM, _TOP)
 
     def _open(self, at: int) -> Array:
         """1 where a cover stands open: at most one opening a cover and a day, a quarter of an hour to two hours."""

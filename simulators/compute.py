@@ -1,8 +1,9 @@
 """The accelerator centre: jobs arrive, wait, run on servers; servers make heat; chillers carry it off.
 
 - Jobs come as a non-homogeneous Poisson process, more by day. Small ones (under a server) share one pool, large ones
-  take whole servers of another, first come first served with back-filling. No job runs longer than a day:
-  the usual limit of a batch queue, and what lets a simulation forget how it began. A third pool serves inference and follows the day.
+  take whole servers of another, in order of arrival; what fits may go first until the one before it has waited long.
+  A third pool serves inference and follows the day. A job waits and runs less than a day in all: limits that batch
+  queues have, and what lets a simulation forget how it began.
 - A server draws P_idle + (P_max - P_idle) u^1.2, plus 1 % fan power a kelvin of inlet above 27 °C.
 - The cold aisle is one heat capacity, C dT/dt = P_it - Q_cool, held at its set point while the chillers can.
 - The centre's figures are sums over its servers: cards, power and PFLOPS; facility power is IT power times PUE.
@@ -20,8 +21,21 @@ from statistics import NormalDist
 
 import numpy as np
 
-from simulators.conditions import STEP, Array, Conditions, Ints, Wander, bump, ids, smooth, spread, traits
-from twin.clock import DAY, HOUR, MINUTE, SECOND
+from simulators.conditions import (
+    STEP,
+    Array,
+    Conditions,
+    Ints,
+    Wander,
+    bump,
+    calendar,
+    ids,
+    smooth,
+    spread,
+    stream,
+    traits,
+)
+from twin.clock import HOUR, MINUTE, SECOND
 from twin.errors import RegistryError
 from twin.registry import Device, Registry
 
@@ -31,8 +45,12 @@ NAMEPLATE = 300.5 / 960  # PFLOPS a card, dense FP16, where the centre does not 
 DISTRIBUTION, FANS = 0.06, 0.05  # share of IT power
 HEAT = 12.0  # kJ/K a kW of full IT power
 COLD_AISLE = 22.5  # °C, set point
-LONGEST = DAY // MINUTE  # minutes a job may run
-TARGET = 0.74  # share of the batch pools' cards that jobs ask for on average
+LONGEST = 16 * 60  # minutes a job may run
+PATIENCE = 6 * 60  # minutes after which its owner withdraws a job that waits
+HISTORY = 10 * 24 * 60  # minutes the queue is played through before the first step: it forgets slowly
+GATHER = 4 * 60  # minute of the local day at which running jobs are moved together
+HOLD = 75  # minutes after which nothing of its pool passes a job that waits
+TARGET = 0.90  # share of the batch pools' cards that jobs ask for on average
 WAITING = 400  # jobs; tenants stop submitting beyond
 
 # (cards, share of jobs, median minutes, sigma)
@@ -65,12 +83,14 @@ def server_power(utilisation: Array) -> Array:
 
 @dataclass(slots=True)
 class Job:
-    """`cards` wanted; `minutes` of running; `busy`: how much of a card it uses; `start`: where its search begins."""
+    """`cards` wanted; `minutes` of running; `busy`: how much of a card it uses; `start`: what orders the servers
+    for it; `came`: the minute it was submitted."""
 
     cards: int
     minutes: int
     busy: float
     start: float
+    came: int
 
 
 class Queue:
@@ -82,35 +102,48 @@ class Queue:
         small = inference + round(0.35 * (n - inference))
         self.shared, self.whole = np.arange(inference, small), np.arange(small, n)
         self.free = cards.copy()
+        self._salt = np.sqrt(np.arange(n) + 2.0)
         self.load = np.zeros(n)
         self.waiting: list[Job] = []
-        self._running: list[tuple[int, int, Ints, int, float]] = []
+        self._running: list[tuple[int, int, Ints, int, Job]] = []
         self._count = 0
 
-    def submit(self, jobs: Sequence[Job]) -> None:
-        self.waiting += list(jobs)[: max(WAITING - len(self.waiting), 0)]
+    def step(self, minute: int, jobs: Sequence[Job]) -> None:
+        """Take in what was submitted, end what is over and start, in order of arrival, what fits.
 
-    def step(self, minute: int) -> None:
-        """End what is over and start, in order of arrival, whatever fits."""
+        Nothing is decided in a minute in which no job comes or ends.
+        """
+        if not jobs and not (self._running and self._running[0][0] <= minute):
+            return
         while self._running and self._running[0][0] <= minute:
-            _, _, servers, cards, busy = heapq.heappop(self._running)
+            _, _, servers, cards, job = heapq.heappop(self._running)
             self.free[servers] += cards
-            self.load[servers] -= cards * busy
+            self.load[servers] -= cards * job.busy
         still: list[Job] = []
         # What did not fit once this minute will not fit when more is taken
         refused = {False: 1 << 30, True: 1 << 30}
-        for job in self.waiting:
-            large = job.cards >= CARDS
-            if job.cards >= refused[large] or not self._place(job, minute):
-                refused[large] = min(refused[large], job.cards)
+        for job in (*self.waiting, *jobs):
+            large, waited = job.cards >= CARDS, minute - job.came
+            if waited > PATIENCE:
+                continue
+            if job.cards >= refused[large] or not self._place(job, minute + job.minutes):
+                refused[large] = 0 if waited > HOLD else min(refused[large], job.cards)
                 still.append(job)
-        self.waiting = still
+        self.waiting = still[:WAITING]
 
-    def _place(self, job: Job, minute: int) -> bool:
-        pool = self.whole if job.cards >= CARDS and len(self.whole) else self.shared
+    def gather(self) -> None:
+        """Move what runs together, as is done at night against fragments: large jobs first, so that all fit again."""
+        running = sorted(self._running, key=lambda r: (-r[4].cards, r[4].came, r[4].start))
+        self._running, self.free, self.load = [], self.cards.copy(), np.zeros(len(self.cards))
+        for end, _, _, _, job in running:
+            self._place(job, end)
+
+    def _place(self, job: Job, end: int) -> bool:
+        own, other = (self.whole, self.shared) if job.cards >= CARDS else (self.shared, self.whole)
+        pool = own if len(own) else other
         if not len(pool):
             return False
-        turned = np.roll(pool, -int(job.start * len(pool)))
+        turned = pool[np.argsort((self._salt[pool] + job.start) * 9973.0 % 1.0)]
         if job.cards >= CARDS:
             wanted = min(job.cards // CARDS, len(pool))
             servers = turned[self.free[turned] == self.cards[turned]][:wanted]
@@ -123,7 +156,7 @@ class Queue:
         self.free[servers] -= taken
         self.load[servers] += taken * job.busy
         self._count += 1
-        heapq.heappush(self._running, (minute + job.minutes, self._count, servers, taken, job.busy))
+        heapq.heappush(self._running, (end, self._count, servers, taken, job))
         return True
 
 
@@ -147,6 +180,8 @@ class Compute:
                 self.nameplate = devices[i].number("nameplateP")
         self._inference = round(0.3 * n)
         self.queue = Queue(self.cards, self._inference)
+        self._minute: int | None = None
+        self._coming: list[list[Job]] = []
         self._batch_cards = int(self.cards[self._inference :].sum())
         self._duty = Wander(n, 18)
         self._warm = 0.7 * spread(seed, "rack", ids(servers))
@@ -158,9 +193,7 @@ class Compute:
         self.inlet = np.full(n, COLD_AISLE)
 
     def step(self, now: Conditions, rng: np.random.Generator) -> None:
-        minute = now.at // STEP
-        self.queue.submit(self._jobs(now, rng))
-        self.queue.step(minute)
+        self._play(now.at // STEP)
         duty = np.exp(0.05 * self._duty.step(rng))
         served, busy = self._inference_load(now)
         self.allocated = np.asarray(self.cards - self.queue.free + served, np.float64)
@@ -209,17 +242,33 @@ class Compute:
         """K from inlet to outlet: fans speed up with power, so that it grows less than in proportion."""
         return np.asarray(6.5 + 7.0 * (self.power / (FULL * np.maximum(self.cards, 1) / CARDS)), np.float64)
 
-    def _jobs(self, now: Conditions, rng: np.random.Generator) -> list[Job]:
-        day = 0.70 + 0.62 * bump(now.hour, 14.5, 4.0)
-        week = 0.72 if now.weekend else 1.06
-        came = int(rng.poisson(self._rate * day * week))
+    def _play(self, to: int) -> None:
+        """Bring the queue to the minute `to`; before its first, through the days before."""
+        if self._minute is None:
+            self._minute = to - HISTORY
+        while self._minute < to:
+            self._minute += 1
+            hour, minute = divmod(self._minute, 60)
+            if minute == 0 or not self._coming:
+                self._coming = self._jobs(hour)
+            self.queue.step(self._minute, self._coming[minute])
+            if (self._minute + 8 * 60) % (24 * 60) == GATHER:
+                self.queue.gather()
+
+    def _jobs(self, hour: int) -> list[list[Job]]:
+        """The jobs submitted in each minute of an hour, counted since 1970 (whole hours in Asia/Shanghai too)."""
+        rng = stream(self._seed, "jobs", hour)
+        local_hour, weekday, _ = calendar(hour * HOUR)
+        day = 0.70 + 0.62 * bump(local_hour + 0.5, 14.5, 4.0)
+        week = 0.72 if weekday >= 5 else 1.06
+        came = int(rng.poisson(60 * self._rate * day * week))
         kind = rng.choice(len(_JOBS), came, p=[share for _, share, _, _ in _JOBS])
         stay, busy, start = rng.standard_normal(came), rng.beta(9, 3.2, came), rng.random(came)
-        jobs = []
-        for k, z, b, s in zip(kind, stay, busy, start, strict=True):
+        jobs: list[list[Job]] = [[] for _ in range(60)]
+        for k, z, b, s, m in zip(kind, stay, busy, start, rng.integers(60, size=came).tolist(), strict=True):
             cards, _, median, sigma = _JOBS[k]
             minutes = int(min(max(median * math.exp(sigma * z), 3), LONGEST))
-            jobs.append(Job(cards, minutes, float(b), float(s)))
+            jobs[m].append(Job(cards, minutes, float(b), float(s), hour * 60 + m))
         return jobs
 
     @cached_property
@@ -245,7 +294,7 @@ class Compute:
     def _cool(self, now: Conditions) -> None:
         """One step of the cold aisle, the plant's COP and the servers' inlets."""
         # The plant changes over between free cooling and compressors within minutes, not at once
-        self.cop += (plant_cop(now.weather.wet_bulb) - self.cop) * (1 - math.exp(-STEP / (12 * MINUTE)))
+        self.cop += (plant_cop(now.weather.wet_bulb) - self.cop) * (1 - math.exp(-STEP / (25 * MINUTE)))
         full = FULL * float(self.cards.sum()) / CARDS
         if full <= 0:
             return

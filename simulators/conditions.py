@@ -75,7 +75,7 @@ class Conditions:
     at: int
     hour: float
     weekday: int
-    day_of_year: int
+    day_of_year: float
     sun: float
     weather: Weather
     capacity: Array
@@ -154,10 +154,11 @@ class Wander:
 # ---------------------------------------------------------------- time and place
 
 
-def calendar(at: int) -> tuple[float, int, int]:
-    """Local hour with fraction, weekday (0 Monday), day of the year (1 to 366), Asia/Shanghai."""
+def calendar(at: int) -> tuple[float, int, float]:
+    """Local hour, weekday (0 Monday) and day of the year (0 to 366), hour and day with fraction, Asia/Shanghai."""
     moment = local(at)
-    return moment.hour + moment.minute / 60 + moment.second / 3600, moment.weekday(), moment.timetuple().tm_yday
+    hour = moment.hour + moment.minute / 60 + moment.second / 3600
+    return hour, moment.weekday(), moment.timetuple().tm_yday - 1 + hour / 24
 
 
 def sun_elevation(at: int, lon: float = _ORIGIN[0], lat: float = _ORIGIN[1]) -> float:
@@ -173,7 +174,7 @@ def sun_elevation(at: int, lon: float = _ORIGIN[0], lat: float = _ORIGIN[1]) -> 
     return math.degrees(math.asin(max(-1.0, min(1.0, height))))
 
 
-def winter(day_of_year: int) -> float:
+def winter(day_of_year: float) -> float:
     """0 in mid-July, 1 in mid-January."""
     return 0.5 * (1 + math.cos(2 * math.pi * (day_of_year - 15) / 365.25))
 

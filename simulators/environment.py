@@ -100,8 +100,8 @@ def stage(discharge: float) -> float:
     return float((discharge / 296) ** 0.6)
 
 
-def _rain(seed: int, at: int, day: int) -> float:
-    month = min(int((day - 1) / 30.44), 11)
+def _rain(seed: int, at: int, day: float) -> float:
+    month = min(int(day / 30.44), 11)
     excess = smooth(seed, "rain", at, 9 * HOUR) - _NORMAL.inv_cdf(1 - _WET[month])
     if excess <= 0:
         return 0.0
@@ -199,7 +199,7 @@ class Environment:
         for what, index in (("sky", self._sky), ("water", self._water), ("soil", self._soil)):
             setattr(self, f"_at_{what}", spread(seed, what, [devices[i].id for i in index]))
         self.box = np.array([(p.regional[0] + p.regional[1]) / 2 for p in POLLUTANTS])
-        self.wet = 0.0  # mm of rain the ground remembers for half a day
+        self.wet = 0.0  # mm of rain, as the ground remembers it over five hours
         self._air_noise = Wander(7 * len(self._air), 20)
         self._noise_noise = Wander(len(self._noise), 6)
         table = np.array([(*p.regional, *p.area, p.traffic, p.deposit, p.washed, p.decay) for p in POLLUTANTS])
@@ -236,7 +236,7 @@ class Environment:
         rate = change + loss
         settled = (emitted / sky.mixing_height + change * blown) / rate
         self.box = settled + (self.box - settled) * np.exp(-rate * seconds)
-        self.wet += sky.rain * STEP / HOUR - self.wet * (1 - math.exp(-seconds / 43_200))
+        self.wet += sky.rain * STEP / HOUR - self.wet * (1 - math.exp(-seconds / 18_000))
         self._air_noise.step(rng)
         self._noise_noise.step(rng)
 

@@ -14,8 +14,9 @@ of `gateway/simulator/status`. If the simulator is killed, the broker says the s
 """
 
 import logging
+import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from simulators.conditions import Ints, fraction
+from simulators.scenarios import Scenario
 from simulators.world import World
 from twin.clock import SECOND, Clock
 from twin.errors import BrokerError
@@ -100,14 +102,28 @@ def statuses(registry: Registry, prefix: str, word: str) -> list[tuple[str, byte
     return [(f"{prefix}/gateway/{g}/status", word.encode()) for g in (*gateways, SIMULATOR)]
 
 
-def run(publisher: Publisher, broker: Broker, clock: Clock, stop: threading.Event) -> int:
-    """Publish until `stop` is set; returns the number of readings dropped because the broker was away too long.
+def run(
+    registry: Registry,
+    broker: Broker,
+    clock: Clock,
+    *,
+    seed: int,
+    speed: float = 1.0,
+    scenarios: Sequence[Scenario] = (),
+    stop: threading.Event | None = None,
+) -> int:
+    """Publish until `stop` is set (without one: until SIGINT or SIGTERM, from the main thread); returns the number of
+    readings dropped because the broker was away too long.
 
     The broker may come late, go and come back: connecting is tried again after 1 to 30 s, up to OUTBOX messages wait
     meanwhile. Raises BrokerError on an address that cannot be one.
     """
-    registry, prefix = publisher.world.registry, publisher.prefix
-    client = _client(broker, prefix)
+    if stop is None:
+        stop = _on_signal()
+    origin, prefix = clock.now(), broker.prefix
+    world = World(registry, seed=seed, start=origin, scenarios=scenarios)
+    publisher = Publisher(world, origin=origin, speed=speed, prefix=prefix)
+    client = client_of(broker)
 
     def on_connect(connected: paho.Client, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
         if reason.is_failure:
@@ -153,12 +169,20 @@ def _send(publisher: Publisher, client: paho.Client, clock: Clock, stop: threadi
     return dropped
 
 
-def _client(broker: Broker, prefix: str) -> paho.Client:
+def _on_signal() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def client_of(broker: Broker) -> paho.Client:
+    """The simulator's client, not connected yet, its last will set."""
     client = paho.Client(CallbackAPIVersion.VERSION2, client_id="gaoxin-simulator", clean_session=True)
     client.reconnect_delay_set(1, 30)
     client.max_inflight_messages_set(1_000)
     client.max_queued_messages_set(OUTBOX)
-    client.will_set(f"{prefix}/gateway/{SIMULATOR}/status", b"offline", qos=1, retain=True)
+    client.will_set(f"{broker.prefix}/gateway/{SIMULATOR}/status", b"offline", qos=1, retain=True)
     if broker.user:
         client.username_pw_set(broker.user, broker.password.get_secret_value() or None)
     return client

@@ -13,14 +13,13 @@ Sources: triangular diagram and BPR with usual parameters for urban roads; rain 
 and the FHWA road-weather synthesis (speed); hourly shares of a Chinese arterial. Levels of demand are assumptions.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from simulators.conditions import STEP, Array, Conditions, Ints, Wander, ids, numbers, plane, spread, traits
+from simulators.conditions import STEP, Array, Conditions, Ints, Wander, bump, ids, numbers, plane, spread, traits
 from twin.clock import HOUR
 from twin.registry import Device, Registry
 
@@ -29,8 +28,9 @@ WEEKDAY = (
     *(0.00803, 0.00502, 0.00402, 0.00402, 0.00602, 0.01506, 0.03514, 0.0753, 0.08233, 0.06024, 0.05221, 0.05221),
     *(0.0502, 0.0492, 0.05221, 0.05622, 0.06325, 0.07831, 0.07631, 0.05522, 0.04217, 0.03414, 0.0261, 0.01707),
 )
-# One broad peak: 0.6 of it flat over 9 to 21 h, 0.4 as on a weekday
-WEEKEND = tuple(0.4 * w + (0.6 / 12 if 9 <= h < 21 else 0.0) for h, w in enumerate(WEEKDAY))
+# One broad peak: 0.6 of it flat over 9 to 21 h (with soft shoulders), 0.4 as on a weekday
+_FLAT = (*(0.0,) * 7, 0.1, 0.4, 0.8, *(1.0,) * 9, 0.9, 0.75, 0.5, 0.3, 0.15)
+WEEKEND = tuple(0.4 * w + 0.6 * f / sum(_FLAT) for w, f in zip(WEEKDAY, _FLAT, strict=True))
 DAY_FACTOR = (0.98, 0.99, 1.0, 1.0, 1.06, 0.86, 0.80)  # Monday to Sunday
 PEAK = max(WEEKDAY)
 
@@ -50,9 +50,9 @@ class RoadClass(NamedTuple):
 
 CLASSES: Mapping[str, RoadClass] = {
     "expressway": RoadClass(140, 0.15, 4.0, 0.62, 14),
-    "arterial": RoadClass(140, 0.60, 2.5, 0.78, 8),
-    "collector": RoadClass(145, 0.70, 2.4, 0.68, 6),
-    "local": RoadClass(150, 0.80, 2.2, 0.52, 3),
+    "arterial": RoadClass(140, 0.80, 2.2, 0.86, 8),
+    "collector": RoadClass(145, 0.85, 2.2, 0.78, 6),
+    "local": RoadClass(150, 0.90, 2.0, 0.62, 3),
 }
 
 # mm/h → factor on capacity, on speed
@@ -61,7 +61,7 @@ _RAIN_CAPACITY = (1.0, 0.98, 0.95, 0.90, 0.86)
 _RAIN_SPEED = (1.0, 0.965, 0.95, 0.90, 0.84)
 
 _EMPLOYERS = frozenset({"factory_shift", "factory", "office"})
-_BOTTLENECKS = 0.09  # share of links that narrow where they end
+_BOTTLENECKS = 0.12  # share of links that narrow where they end
 _FED = 3  # downstream links a link is held back by, at most
 
 
@@ -141,13 +141,12 @@ class Traffic:
 
     def _profile(self, now: Conditions) -> Array:
         """Demand over peak demand, a link: the day's course, and the morning's direction given back in the evening."""
-        hourly = self._hourly[1 if now.weekend else 0]
+        # Who drives home after midnight belongs to the evening before: a traffic day begins in the empty hour, at 3
+        weekday = (now.weekday - (now.hour < 3)) % 7
+        weekend = weekday >= 5
         # A share belongs to the middle of its hour
-        here = float(np.interp((now.hour - 0.5) % 24, np.arange(25), hourly)) * DAY_FACTOR[now.weekday]
-        if now.weekend:
-            tide = 0.0
-        else:
-            tide = math.exp(-0.5 * ((now.hour - 8.0) / 1.3) ** 2) - math.exp(-0.5 * ((now.hour - 17.9) / 1.5) ** 2)
+        here = float(np.interp((now.hour - 0.5) % 24, np.arange(25), self._hourly[int(weekend)])) * DAY_FACTOR[weekday]
+        tide = 0.0 if weekend else bump(now.hour, 8.0, 1.3) - bump(now.hour, 17.9, 1.5)
         return here * (1 + 0.18 * tide * self._inbound)
 
 

@@ -80,7 +80,7 @@ class World:
         if block is None:
             found = self.models[domain].read(self.now, stream(self.seed, f"{domain}/read", self.at // STEP))
             for metric, absent in self._absent[domain].items():
-                found[metric][absent] = np.nan
+                found.setdefault(metric, np.zeros(len(absent)))[absent] = np.nan
             block = self._blocks[domain] = Block(domain, self.at, self.devices[domain], found)
         return block
 

@@ -130,7 +130,7 @@ class Silent(msgspec.Struct, frozen=True):
 
 
 class Indicators(msgspec.Struct, frozen=True):
-    """All of it at one instant. `silent` lists at most STALE_LISTED, the longest silent first; `unknown` counts all."""
+    """All of it at one instant. `silent` lists at most STALE_LISTED, the latest lost first; `unknown` counts all."""
 
     at: int
     traffic: Traffic
@@ -311,5 +311,6 @@ def _silent(snapshot: Snapshot, unknown: npt.NDArray[np.signedinteger[Any]]) -> 
     for i in unknown.tolist():
         device, last = snapshot.registry.devices[i], snapshot.last[i]
         found.append(Silent(device.id, device.name, device.domain, None if last is None else last.at))
-    found.sort(key=lambda s: (s.last or 0, s.device))
+    # A loss of a minute ago is news; one of last week is known
+    found.sort(key=lambda s: (-(s.last or 0), s.device))
     return found[:STALE_LISTED]

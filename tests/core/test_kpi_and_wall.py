@@ -69,10 +69,10 @@ def test_the_rest_of_the_zone() -> None:
     assert found.domains[Domain.TRAFFIC] == kpi.Coverage(3, 3, T0)
 
 
-def test_silence_is_told_longest_first_and_never_counts_as_zero() -> None:
+def test_silence_is_told_latest_first_and_never_counts_as_zero() -> None:
     found = indicators(seen("td-1", averageVehicleSpeed=50.0), seen("td-2", T0 - 200_000, averageVehicleSpeed=9.0))
     assert found.unknown == len(SMALL) - 1
-    assert found.silent[0].last is None
+    assert found.silent[0].device == "td-2"
     assert [s.device for s in found.silent if s.last] == ["td-2"]
     assert found.parking.occupancy is None
     assert found.air.aqi is None

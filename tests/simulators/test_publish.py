@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion
 
-from simulators.publish import SIMULATOR, Publisher, phase, run
+from simulators.publish import SIMULATOR, Publisher, client_of, phase, run
 from simulators.world import World
 from tests.simulators.zone import zone
 from twin.clock import HOUR, MINUTE, SECOND, ManualClock, SystemClock, parse
@@ -174,11 +174,12 @@ def listening(port: int) -> Iterator[Listener]:
 
 @contextmanager
 def running(registry: Registry, port: int, speed: float) -> Iterator[threading.Event]:
-    clock, stop = SystemClock(), threading.Event()
-    start = clock.now()
-    source = Publisher(World(registry, seed=3, start=start), origin=start, speed=speed)
-    broker = Broker(host="127.0.0.1", port=port)
-    thread = threading.Thread(target=run, args=(source, broker, clock, stop))
+    stop = threading.Event()
+    thread = threading.Thread(
+        target=run,
+        args=(registry, Broker(host="127.0.0.1", port=port), SystemClock()),
+        kwargs={"seed": 3, "speed": speed, "stop": stop},
+    )
     thread.start()
     try:
         yield stop
@@ -228,11 +229,9 @@ def test_it_waits_for_a_broker_that_comes_late_and_outlives_one_that_goes(
 def test_the_last_will_says_the_simulator_is_gone(
     start_broker: Callable[[int], Callable[[], None]], free_port: int
 ) -> None:
-    from simulators.publish import _client
-
     start_broker(free_port)
     with listening(free_port) as heard:
-        client = _client(Broker(host="127.0.0.1", port=free_port), "gaoxin/v1")
+        client = client_of(Broker(host="127.0.0.1", port=free_port))
         client.connect("127.0.0.1", free_port)
         client.loop_start()
         heard.wait(lambda: client.is_connected() and heard._client.is_connected())

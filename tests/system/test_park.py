@@ -87,9 +87,9 @@ def test_a_screen_that_comes_later_sees_the_same(park: Park) -> None:
 def test_the_frame_at_t_is_the_frame_made_from_the_store_as_known_then(park: Park) -> None:
     park.publish("td-1", averageVehicleSpeed=50.0)
     park.publish("pk-1", occupancy=0.93, occupiedSpotNumber=186, availableSpotNumber=14)
-    park.run(9_000)
+    park.run(9_500)
     park.publish("td-1", at=park.clock.now() - 2_000, averageVehicleSpeed=20.0)
-    park.run(1_500)
+    park.run(10_000)
     key = next(f for f in reversed(park.frames) if f.index is None)
     then = snapshot.of(SMALL, park.store.zone(key.at, known=key.at).values())
     value, status = then.bytes_at(key.at)

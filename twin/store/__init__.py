@@ -1,40 +1,44 @@
 """Where observations are kept: one Protocol, one file a backend, one contract suite that each passes.
 
-Rows carry two times: `at` (when it was so) and `received` (when we were told), so that any past moment can be asked for
-as known then (`known=t`) or as known now (`known=None`).
+Rows carry two times: `at` (when it was so) and `received` (when we were told), so that any past moment can be asked
+for as known then (`known=t`) or as known now (`known=None`).
 
-Identity is (device, at). Writing the same values again changes nothing and the first `received` stands, so a redelivery
-after a crash is harmless. Other values for the same (device, at) are a correction: both rows are kept; of those known at
-the time asked about, the one received last counts.
+Identity is (device, at). Writing the same values again changes nothing and the first `received` stands, so a
+redelivery after a crash is harmless. Other values for the same (device, at) are a correction: both rows are kept; of
+those known at the time asked about, the one received last counts.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from twin.observation import Domain, Observation
+from twin.registry import Registry
 
 FOREVER = (1 << 63) - 1
 
 
 class Written(NamedTuple):
-    """What became of a batch: how many are in the store now (duplicates included), and which it will never take, and why.
+    """What became of a batch: how many are in the store now (duplicates included), which it will never take, and why.
 
-    A batch that could not be written at all is not reported here: `write` raises StoreAwayError and the caller keeps it.
+    A batch that could not be written at all is not reported here: `write` raises StoreAwayError, the caller keeps it.
     """
 
     accepted: int
     rejected: list[tuple[Observation, str]]
 
 
-class Series(NamedTuple):
+@dataclass(frozen=True)
+class Series:
     """One metric of one device over time, oldest first. All arrays have the same length.
 
-    `at` int64 UTC ms. Raw: `mean` == `low` == `high`, `count` 1. Downsampled: one entry a non-empty bucket, `at` its start.
-    A range with no data is a series of length 0.
+    `at` int64 UTC ms. Raw: `mean` == `low` == `high`, `count` 1. Downsampled: one entry a non-empty bucket, `at` its
+    start. A range with no data is a series of length 0.
     """
 
     at: npt.NDArray[np.int64]
@@ -50,8 +54,9 @@ class Store(Protocol):
     def write(self, batch: Sequence[Observation]) -> Written: ...
 
     def load(self, domain: Domain, rows: pa.Table) -> int:
-        """Bulk form of `write` for backfill and tests: columns device (string or dictionary), at, received (int64) and any
-        of the domain's metrics (float); null or NaN = not measured. Same identity rules. Returns the rows now in the store."""
+        """Bulk form of `write` for backfill and tests: columns device (string or dictionary), at, received (int64)
+        and any of the domain's metrics (float); null or NaN = not measured. Same identity rules. Returns the rows now
+        in the store."""
         ...
 
     def zone(self, at: int, *, known: int | None = None, since: int | None = None) -> dict[str, Observation]:
@@ -72,7 +77,7 @@ class Store(Protocol):
         points: int | None = None,
         known: int | None = None,
     ) -> Series:
-        """start <= at < end. With `points`, at most that many equal buckets of the range, each with mean, low and high."""
+        """start <= at < end. With `points`, at most that many equal buckets, each with mean, low and high."""
         ...
 
     def retain(self, before: int) -> int:
@@ -84,3 +89,52 @@ class Store(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+def buckets(
+    at: npt.NDArray[np.int64], value: npt.NDArray[np.float64], start: int, end: int, points: int | None
+) -> Series:
+    """Raw values (ordered by time) as a Series of at most `points` equal buckets of [start, end)."""
+    if points is None:
+        return Series(at, value, value, value, np.ones(len(at), np.int64))
+    width = -(-(end - start) // points)
+    bucket = (at - start) // width
+    first = np.flatnonzero(np.diff(bucket, prepend=-1))
+    n = np.diff(np.append(first, len(at)))
+    if not len(at):
+        return Series(at, value, value, value, np.zeros(0, np.int64))
+    return Series(
+        start + bucket[first] * width,
+        np.add.reduceat(value, first) / n,
+        np.minimum.reduceat(value, first),
+        np.maximum.reduceat(value, first),
+        n,
+    )
+
+
+def open_store(
+    kind: Literal["duckdb", "influx", "memory"],
+    registry: Registry,
+    *,
+    path: Path,
+    url: str,
+    org: str,
+    bucket: str,
+    token: str,
+    timeout_s: float,
+) -> Store:
+    """The store of this kind; `path` is for duckdb, the rest for influx. Raises StoreError with the remedy."""
+    # Each backend brings a large library: only the one in use is imported
+    match kind:
+        case "memory":
+            from twin.store.memory import MemoryStore
+
+            return MemoryStore(registry)
+        case "duckdb":
+            from twin.store.duckdb import DuckDBStore
+
+            return DuckDBStore(registry, path)
+        case "influx":
+            from twin.store.influx import InfluxStore
+
+            return InfluxStore(registry, url=url, org=org, bucket=bucket, token=token, timeout_s=timeout_s)

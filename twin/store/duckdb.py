@@ -1,0 +1,225 @@
+"""Observations in one DuckDB file: the store of a machine with nothing installed.
+
+One wide table a domain: device, time (`at` is a keyword of SQL), received, a column a metric. There is no primary key:
+a per-device high-water mark, rebuilt at open, tells at once that a row is new; only a batch with rows at or below it is
+compared with the table. One process owns the file; each call takes a cursor of its own, writes follow one another.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from twin.errors import StoreAwayError, StoreError
+from twin.observation import Domain, Observation, columns
+from twin.registry import Registry
+from twin.store import FOREVER, Series, Written, buckets
+
+_NEVER = -(1 << 62)
+
+
+class DuckDBStore:
+    def __init__(self, registry: Registry, path: Path) -> None:
+        self.registry, self.path = registry, path
+        self._names = count()
+        self._lock = threading.Lock()
+        try:
+            self._db = duckdb.connect(str(path))
+            for domain in Domain:
+                self._adopt(domain)
+            self._mark: dict[str, int] = {}
+            for domain in Domain:
+                rows = self._db.execute(f"SELECT device, max(time) FROM {domain} GROUP BY device").fetchall()
+                self._mark |= dict(rows)
+            self._latest = self.zone(FOREVER)
+        except duckdb.Error as error:
+            raise _explained(path, error) from None
+
+    def _adopt(self, domain: Domain) -> None:
+        """Make the table, or add the columns that metrics since have brought."""
+        metrics = ", ".join(f'"{m}" DOUBLE' for m in columns(domain))
+        self._db.execute(
+            f"CREATE TABLE IF NOT EXISTS {domain} (device VARCHAR, time BIGINT, received BIGINT, {metrics})"
+        )
+        there = {row[0] for row in self._db.execute(f"DESCRIBE {domain}").fetchall()}
+        for metric in columns(domain):
+            if metric not in there:
+                self._db.execute(f'ALTER TABLE {domain} ADD COLUMN "{metric}" DOUBLE')
+
+    @contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        try:
+            cursor = self._db.cursor()
+        except duckdb.Error as error:
+            raise _explained(self.path, error) from None
+        try:
+            yield cursor
+        except duckdb.Error as error:
+            raise _explained(self.path, error) from None
+        finally:
+            cursor.close()
+
+    def write(self, batch: Sequence[Observation]) -> Written:
+        by_domain: dict[Domain, list[Observation]] = {}
+        rejected = []
+        for o in batch:
+            if o.device in self.registry:
+                by_domain.setdefault(self.registry[o.device].domain, []).append(o)
+            else:
+                rejected.append((o, f"device {o.device!r} is not in the registry"))
+        self._store({d: _table(d, rows) for d, rows in by_domain.items()})
+        return Written(len(batch) - len(rejected), rejected)
+
+    def load(self, domain: Domain, rows: pa.Table) -> int:
+        arrays = [pc.cast(rows["device"], pa.string()), rows["at"], rows["received"]]
+        names = ["device", "time", "received"]
+        for metric in columns(domain):
+            if metric in rows.column_names:
+                names.append(metric)
+                values = pc.cast(rows[metric], pa.float64())
+                arrays.append(pc.if_else(pc.is_nan(values), None, values))
+        self._store({domain: pa.table(arrays, names)})
+        return int(rows.num_rows)
+
+    def _store(self, tables: dict[Domain, pa.Table]) -> None:
+        """All of it or, when it fails, none of it."""
+        with self._lock, self._cursor() as cursor:
+            cursor.begin()
+            try:
+                for domain, table in tables.items():
+                    self._insert(cursor, domain, table)
+                cursor.commit()
+            except BaseException:
+                cursor.rollback()
+                raise
+            for domain, table in tables.items():
+                self._remember(cursor, domain, table)
+
+    def _insert(self, cursor: duckdb.DuckDBPyConnection, domain: Domain, table: pa.Table) -> None:
+        metrics = [f'"{m}"' for m in columns(domain) if m in table.column_names]
+        names = ", ".join(["device", "time", "received", *metrics])
+        # Distinct names: DuckDB would also find a Python variable of the same name, in any case
+        view = f"incoming_{next(self._names)}"
+        cursor.register(view, table)
+        same = " AND ".join(f"t.{m} IS NOT DISTINCT FROM r.{m}" for m in metrics) or "true"
+        absent = [f't."{m}" IS NULL' for m in columns(domain) if m not in table.column_names]
+        same = " AND ".join([same, *absent])
+        source = view
+        if not self._all_new(table):
+            once = ", ".join(["device", "time", *metrics])
+            source = f"(SELECT {once}, min(received) AS received FROM {view} GROUP BY {once})"
+            source = (
+                f"(SELECT r.* FROM {source} r WHERE NOT EXISTS "
+                f"(SELECT 1 FROM {domain} t WHERE t.device = r.device AND t.time = r.time AND {same}))"
+            )
+        cursor.execute(f"INSERT INTO {domain} ({names}) SELECT {names} FROM {source}")
+        cursor.unregister(view)
+
+    def _all_new(self, table: pa.Table) -> bool:
+        """Every row is above its device's mark, and no (device, time) comes twice."""
+        first = table.group_by("device").aggregate([("time", "min"), ("time", "count"), ("time", "count_distinct")])
+        return all(
+            low > self._mark.get(d, _NEVER) and n == different
+            for d, low, n, different in zip(
+                *(first[c].to_pylist() for c in ("device", "time_min", "time_count", "time_count_distinct")),
+                strict=True,
+            )
+        )
+
+    def _remember(self, cursor: duckdb.DuckDBPyConnection, domain: Domain, table: pa.Table) -> None:
+        tops = table.group_by("device").aggregate([("time", "max")])
+        for device, top in zip(tops["device"].to_pylist(), tops["time_max"].to_pylist(), strict=True):
+            self._mark[device] = max(top, self._mark.get(device, _NEVER))
+        low = pc.min(table["time"]).as_py()
+        self._latest |= self._zone(cursor, domain, FOREVER, None, low - 1)
+
+    def zone(self, at: int, *, known: int | None = None, since: int | None = None) -> dict[str, Observation]:
+        with self._cursor() as cursor:
+            found: dict[str, Observation] = {}
+            for domain in Domain:
+                found |= self._zone(cursor, domain, at, known, since)
+            return found
+
+    def _zone(
+        self, cursor: duckdb.DuckDBPyConnection, domain: Domain, at: int, known: int | None, since: int | None
+    ) -> dict[str, Observation]:
+        names = columns(domain)
+        rows = cursor.execute(
+            f"SELECT unnest(max_by(t, (time, received))) FROM {domain} t "
+            "WHERE time <= ? AND time > ? AND received <= ? GROUP BY device",
+            [at, _NEVER if since is None else since, FOREVER if known is None else known],
+        ).fetchall()
+        return {
+            r[0]: Observation(r[0], r[1], {n: v for n, v in zip(names, r[3:], strict=True) if v is not None}, r[2])
+            for r in rows
+        }
+
+    def latest(self) -> dict[str, Observation]:
+        with self._lock:
+            return dict(self._latest)
+
+    def series(
+        self,
+        device: str,
+        metric: str,
+        start: int,
+        end: int,
+        *,
+        points: int | None = None,
+        known: int | None = None,
+    ) -> Series:
+        domain = self.registry[device].domain
+        with self._cursor() as cursor:
+            found = cursor.execute(
+                f"SELECT time, max_by(COALESCE(\"{metric}\", 'nan'::DOUBLE), received) AS v FROM {domain} "
+                "WHERE device = ? AND time >= ? AND time < ? AND received <= ? GROUP BY time ORDER BY time",
+                [device, start, end, FOREVER if known is None else known],
+            ).fetchnumpy()
+        at, value = np.asarray(found["time"], np.int64), np.asarray(found["v"], np.float64)
+        there = ~np.isnan(value)
+        return buckets(at[there], value[there], start, end, points)
+
+    def retain(self, before: int) -> int:
+        dropped = 0
+        with self._lock, self._cursor() as cursor:
+            for domain in Domain:
+                row = cursor.execute(f"DELETE FROM {domain} WHERE time < ?", [before]).fetchone()
+                dropped += int(row[0]) if row else 0
+            self._latest = {d: o for d, o in self._latest.items() if o.at >= before}
+        return dropped
+
+    def check(self) -> None:
+        with self._cursor() as cursor:
+            cursor.execute("SELECT 1")
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+
+def _table(domain: Domain, rows: Sequence[Observation]) -> pa.Table:
+    arrays = {
+        "device": pa.array([o.device for o in rows], pa.string()),
+        "time": pa.array([o.at for o in rows], pa.int64()),
+        "received": pa.array([o.received for o in rows], pa.int64()),
+    }
+    used = {name for o in rows for name in o.values}
+    for metric in columns(domain):
+        if metric in used:
+            arrays[metric] = pa.array([o.values.get(metric) for o in rows], pa.float64())
+    return pa.table(arrays)
+
+
+def _explained(path: Path, error: duckdb.Error) -> StoreError:
+    text = str(error).splitlines()[0]
+    if "lock" in text.lower():
+        return StoreError(f"{path} is in use by another process. End it, or choose another data folder. ({text})")
+    if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException | duckdb.ConnectionException):
+        return StoreAwayError(f"{path}: {text}. Check that the disk is there and has room.")
+    return StoreError(f"{path}: {text}")

@@ -1,0 +1,95 @@
+"""Observations in a dictionary, gone at the end: the plainest reading of the contract, and the others' yardstick."""
+
+import bisect
+from collections.abc import Sequence
+from threading import RLock
+
+import numpy as np
+import pyarrow as pa
+
+from twin.observation import Domain, Observation, columns
+from twin.registry import Registry
+from twin.store import FOREVER, Series, Written, buckets
+
+
+class MemoryStore:
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self._rows: dict[str, list[Observation]] = {}  # by device, ordered by (at, received)
+        self._lock = RLock()
+
+    def write(self, batch: Sequence[Observation]) -> Written:
+        rejected = []
+        with self._lock:
+            for o in batch:
+                if o.device in self.registry:
+                    self._insert(o)
+                else:
+                    rejected.append((o, f"device {o.device!r} is not in the registry"))
+        return Written(len(batch) - len(rejected), rejected)
+
+    def _insert(self, o: Observation) -> None:
+        rows = self._rows.setdefault(o.device, [])
+        first = bisect.bisect_left(rows, o.at, key=lambda r: r.at)
+        for i in range(first, len(rows)):
+            if rows[i].at != o.at:
+                break
+            if rows[i].values == o.values:
+                return
+        bisect.insort_right(rows, o, key=lambda r: (r.at, r.received))
+
+    def load(self, domain: Domain, rows: pa.Table) -> int:
+        names = [c for c in columns(domain) if c in rows.column_names]
+        for row in rows.to_pylist():
+            values = {n: row[n] for n in names if row[n] is not None and row[n] == row[n]}
+            self.write([Observation(row["device"], row["at"], values, row["received"])])
+        return int(rows.num_rows)
+
+    def zone(self, at: int, *, known: int | None = None, since: int | None = None) -> dict[str, Observation]:
+        found = {}
+        with self._lock:
+            for device, rows in self._rows.items():
+                for o in reversed(rows[: bisect.bisect_right(rows, at, key=lambda r: r.at)]):
+                    if since is not None and o.at <= since:
+                        break
+                    if known is None or o.received <= known:
+                        found[device] = o
+                        break
+        return found
+
+    def latest(self) -> dict[str, Observation]:
+        return self.zone(FOREVER)
+
+    def series(
+        self,
+        device: str,
+        metric: str,
+        start: int,
+        end: int,
+        *,
+        points: int | None = None,
+        known: int | None = None,
+    ) -> Series:
+        with self._lock:
+            rows = self._rows.get(device, [])
+            a, b = (bisect.bisect_left(rows, t, key=lambda r: r.at) for t in (start, end))
+            one_each = {o.at: o for o in rows[a:b] if known is None or o.received <= known}
+        pairs = [(o.at, o.values[metric]) for o in one_each.values() if metric in o.values]
+        at = np.array([p[0] for p in pairs], np.int64)
+        value = np.array([p[1] for p in pairs], np.float64)
+        return buckets(at, value, start, end, points)
+
+    def retain(self, before: int) -> int:
+        dropped = 0
+        with self._lock:
+            for device, rows in self._rows.items():
+                keep = bisect.bisect_left(rows, before, key=lambda r: r.at)
+                dropped += keep
+                self._rows[device] = rows[keep:]
+        return dropped
+
+    def check(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
