@@ -4,7 +4,7 @@ The rows are those a live simulator would have published: same world, same perio
 period, same rounding.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -35,16 +35,17 @@ def fill(
     share done, 0 to 1, after each chunk. Raises what `store.load` raises; running it again is harmless.
     """
     rows = 0
-    for domain, table in tables(registry, seed=seed, start=start, end=end):
-        store.load(domain, table)
-        rows += table.num_rows
-        if progress is not None and table.num_rows:
-            progress(min((table["at"][-1].as_py() - start) / (end - start), 1.0))
+    for until, tables in chunks(registry, seed=seed, start=start, end=end):
+        for domain, table in tables.items():
+            store.load(domain, table)
+            rows += table.num_rows
+        if progress is not None:
+            progress((until - start) / (end - start))
     return rows
 
 
-def tables(registry: Registry, *, seed: int, start: int, end: int) -> Iterator[tuple[Domain, pa.Table]]:
-    """The rows of [start, end) by chunk and domain, in (device, time) order within each."""
+def chunks(registry: Registry, *, seed: int, start: int, end: int) -> Iterator[tuple[int, dict[Domain, pa.Table]]]:
+    """The rows of [start, end), some hours at a time: (up to when, a table a domain in (device, time) order)."""
     if end <= start:
         return
     world = World(registry, seed=seed, start=start)
@@ -52,15 +53,17 @@ def tables(registry: Registry, *, seed: int, start: int, end: int) -> Iterator[t
     at = world.at
     while at < end:
         stop = min(at + CHUNK, end)
-        readings: dict[Domain, list[dict[str, Array]]] = {domain: [] for domain in schedules}
+        readings: dict[Domain, list[Mapping[str, Array]]] = {domain: [] for domain in schedules}
         steps = np.arange(at, stop, STEP, dtype=np.int64)
         for step in steps.tolist():
             world.advance(step)
             for domain in schedules:
-                readings[domain].append(dict(world.read(domain).values))
+                readings[domain].append(world.read(domain).values)
+        tables = {}
         for domain, schedule in schedules.items():
             latency = stream(seed, f"{domain}/latency", at // STEP)
-            yield domain, schedule.table(domain, steps, readings[domain], (start, end), latency)
+            tables[domain] = schedule.table(domain, steps, readings[domain], (start, end), latency)
+        yield stop, tables
         at = stop
 
 
@@ -77,7 +80,7 @@ class _Schedule:
         self,
         domain: Domain,
         steps: Ints,
-        readings: list[dict[str, Array]],
+        readings: list[Mapping[str, Array]],
         span: tuple[int, int],
         latency: np.random.Generator,
     ) -> pa.Table:

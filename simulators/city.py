@@ -27,7 +27,7 @@ _BOTTOM, _START, _SECOND, _TOP = 0.8, 2.6, 3.1, 6.0  # m in the wet well
 _PUMPS = 3
 _PUMP = 620.0  # m³/h each
 _WELL = 190.0  # m²
-_SLOPES, _SUMP, _DRAIN = 9_000.0, 900.0, 340.0  # m² that drain in, m² of the pool, m³/h the pump takes
+_SLOPES, _SUMP, _DRAIN = 28_000.0, 900.0, 280.0  # m² that drain in, m² of the pool, m³/h the pump takes
 
 
 class City:
@@ -98,7 +98,7 @@ class City:
         return 0.55 + 0.6 * bump(hour, 8.5, 1.8) + 0.3 * bump(hour, 13.0, 2.0) + 0.7 * bump(hour, 20.5, 2.6)
 
     def _pump(self, now: Conditions, hours: float) -> None:
-        inflow = 330 * self._catchment * (self._sewage(now.hour) + 0.9 * self.runoff)
+        inflow = 330 * self._catchment * (self._sewage(now.hour) + 0.45 * self.runoff)
         cleaning = 3.0 <= now.hour < 3.5
         wanted = np.where(self.level > _SECOND, 2, np.where(self.level > _START, 1, self.pumps))
         wanted = np.where(self.level > _SECOND + 0.5, _PUMPS, np.maximum(wanted, self.pumps))

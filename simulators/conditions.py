@@ -99,9 +99,13 @@ class Conditions:
 
 def stream(seed: int, name: str, step: int) -> np.random.Generator:
     """A generator of its own for (seed, name, step). Its 2**192 draws never reach those of the next step."""
-    key = np.array([seed & 0xFFFF_FFFF_FFFF_FFFF, zlib.crc32(name.encode())], np.uint64)
     counter = np.array([0, 0, 0, step & 0xFFFF_FFFF_FFFF_FFFF], np.uint64)
-    return np.random.Generator(np.random.Philox(key=key, counter=counter))
+    return np.random.Generator(np.random.Philox(key=_key(seed, name), counter=counter))
+
+
+@lru_cache(maxsize=256)
+def _key(seed: int, name: str) -> npt.NDArray[np.uint64]:
+    return np.array([seed & 0xFFFF_FFFF_FFFF_FFFF, zlib.crc32(name.encode())], np.uint64)
 
 
 @lru_cache(maxsize=8192)

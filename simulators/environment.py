@@ -47,9 +47,10 @@ BOX = 12_000.0  # m, the box along the wind
 
 # ---------------------------------------------------------------- weather
 
-# Share of the time it rains, and mm/h scale of the rain, January to December
+# Share of the time it rains, and mm/h scale of the rain, January to December; sums to 6 mm in December, 20 in November,
+# 100 in September
 _WET = (0.03, 0.04, 0.05, 0.06, 0.07, 0.06, 0.08, 0.08, 0.12, 0.09, 0.05, 0.03)
-_POUR = (0.6, 0.7, 1.0, 1.5, 2.2, 4.0, 6.0, 6.0, 2.8, 1.6, 1.0, 0.6)
+_POUR = (0.35, 0.4, 0.6, 0.75, 1.0, 1.15, 1.4, 1.1, 0.85, 0.7, 0.45, 0.3)
 # m3/s of the Wei, January to December
 _RIVER = (35.0, 35, 40, 50, 60, 65, 90, 95, 120, 110, 70, 45)
 _NORMAL = NormalDist()

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from simulators.backfill import fill, tables
+from simulators.backfill import chunks, fill
 from simulators.publish import Publisher
 from simulators.world import World
 from tests.simulators.zone import zone
@@ -24,6 +24,10 @@ def registry() -> Registry:
     return zone(parks=6)
 
 
+def tables(registry: Registry, start: int, end: int) -> list[tuple[Domain, pa.Table]]:
+    return [pair for _, found in chunks(registry, seed=3, start=start, end=end) for pair in found.items()]
+
+
 def rows(table: pa.Table) -> dict[tuple[str, int], dict[str, float]]:
     return {
         (r.pop("device"), r.pop("at")): {m: v for m, v in r.items() if v is not None and m != "received"}
@@ -34,7 +38,7 @@ def rows(table: pa.Table) -> dict[tuple[str, int], dict[str, float]]:
 def test_columns_and_times(registry: Registry) -> None:
     end = START + 9 * HOUR
     per_device: dict[str, list[int]] = defaultdict(list)
-    for domain, table in tables(registry, seed=3, start=START, end=end):
+    for domain, table in tables(registry, START, end):
         assert table.column_names == ["device", "at", "received", *columns(domain)]
         assert pa.types.is_dictionary(table.schema.field("device").type)
         at, received = table["at"].to_numpy(), table["received"].to_numpy()
@@ -64,7 +68,7 @@ def test_history_is_what_the_live_simulator_would_have_said(registry: Registry) 
             body = json.loads(payload)
             live[topic.split("/")[3], body["at"]] = body["values"]
     history: dict[tuple[str, int], dict[str, float]] = {}
-    for _, table in tables(registry, seed=3, start=start, end=end):
+    for _, table in tables(registry, start, end):
         history |= rows(table)
     assert len(history) == 30 * len(registry)
     assert history.keys() <= live.keys()
@@ -99,4 +103,4 @@ def test_filling_again_changes_nothing(registry: Registry) -> None:
 
 
 def test_an_empty_span_is_nothing(registry: Registry) -> None:
-    assert list(tables(registry, seed=3, start=START, end=START)) == []
+    assert list(chunks(registry, seed=3, start=START, end=START)) == []

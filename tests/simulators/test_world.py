@@ -18,7 +18,7 @@ from twin.clock import DAY, MINUTE, local, parse
 from twin.observation import METRICS, Domain, columns
 from twin.registry import Registry
 
-START = parse("2026-11-20T07:30:00")
+START = parse("2026-11-20T05:30:00")
 
 
 def everything(world: World) -> bytes:
