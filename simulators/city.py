@@ -3,7 +3,7 @@
 - Lamps follow the sun's elevation; after midnight some are dimmed; a cabinet has a few dead lamps.
 - A cover opens rarely, mostly for work by day; the water under it follows the day's sewage and the rain.
 - A pumping station's wet well fills and is pumped down between two levels, by a small river of sewage that follows the
-  day and the rain. At 3 in the morning each is drawn down fully, as operators do against sediment.
+  day and the rain. Once a night each is drawn down fully, as operators do against sediment.
 - An underpass collects rain from its slopes, and its pump takes it away as fast as it can.
 
 Water moves by simple balances, V dh/dt = in - out. Sizes are assumptions.
@@ -24,7 +24,7 @@ OPENINGS = 0.012  # a cover and a day
 BATTERY_LIFE = 700 * DAY
 
 _BOTTOM, _START, _SECOND, _TOP = 0.8, 2.6, 3.1, 6.0  # m in the wet well
-_PUMPS = 3
+_PUMPS = 3  # where a station does not say
 _PUMP = 620.0  # m³/h each
 _WELL = 190.0  # m²
 _SLOPES, _SUMP, _DRAIN = 28_000.0, 900.0, 280.0  # m² that drain in, m² of the pool, m³/h the pump takes
@@ -48,7 +48,9 @@ class City:
         self._sewer = 0.06 + 0.16 * traits(seed, "sewer", covers)
         self._age = traits(seed, "battery", covers)
         self.runoff = 0.0  # mm/h, the rain as it reaches the sewers
+        self._most = np.array([int(devices[i].attributes.get("pumps", _PUMPS)) for i in self._stations], np.int64)
         self._catchment = np.exp(0.35 * spread(seed, "catchment", stations))
+        self._clean = 1.5 + 3 * traits(seed, "clean", stations)  # local hour
         self.level = np.full(len(stations), 1.6)
         self.pumps: Ints = np.zeros(len(stations), np.int64)
         self.depth = np.zeros(len(underpasses))
@@ -99,12 +101,11 @@ class City:
 
     def _pump(self, now: Conditions, hours: float) -> None:
         inflow = 330 * self._catchment * (self._sewage(now.hour) + 0.45 * self.runoff)
-        cleaning = 3.0 <= now.hour < 3.5
+        cleaning = (self._clean <= now.hour) & (now.hour < self._clean + 0.5)
         wanted = np.where(self.level > _SECOND, 2, np.where(self.level > _START, 1, self.pumps))
-        wanted = np.where(self.level > _SECOND + 0.5, _PUMPS, np.maximum(wanted, self.pumps))
-        if cleaning:
-            wanted = np.full(len(self.level), _PUMPS)
-        self.pumps = np.where(self.level <= _BOTTOM, 0, wanted).astype(np.int64)
+        wanted = np.where(self.level > _SECOND + 0.5, self._most, np.maximum(wanted, self.pumps))
+        wanted = np.where(cleaning, self._most, wanted)
+        self.pumps = np.where(self.level <= _BOTTOM, 0, np.minimum(wanted, self._most)).astype(np.int64)
         rise = (inflow - self.pumps * _PUMP) / _WELL * hours
         self.level = np.clip(self.level + rise, _BOTTOM, _TOP)
 

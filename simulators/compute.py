@@ -45,6 +45,7 @@ NAMEPLATE = 300.5 / 960  # PFLOPS a card, dense FP16, where the centre does not 
 DISTRIBUTION, FANS = 0.06, 0.05  # share of IT power
 HEAT = 12.0  # kJ/K a kW of full IT power
 COLD_AISLE = 22.5  # °C, set point
+PLANT = 1.65  # heat the regular chillers can take over the servers' full power
 LONGEST = 16 * 60  # minutes a job may run
 PATIENCE = 6 * 60  # minutes after which its owner withdraws a job that waits
 HISTORY = 10 * 24 * 60  # minutes the queue is played through before the first step: it forgets slowly
@@ -178,6 +179,7 @@ class Compute:
         for i in self._centre:
             if "nameplateP" in devices[i].attributes:
                 self.nameplate = devices[i].number("nameplateP")
+        self._standby = np.array([bool(devices[i].attributes.get("standby", 0)) for i in self._chillers], bool)
         self._inference = round(0.3 * n)
         self.queue = Queue(self.cards, self._inference)
         self._minute: int | None = None
@@ -299,7 +301,7 @@ class Compute:
         if full <= 0:
             return
         heat, capacity = self.it_power * (1 + FANS), HEAT * full
-        able = 1.65 * full * now.cooling
+        able = PLANT * full * now.cooling
         seconds = STEP / SECOND / 6
         for _ in range(6):
             wanted = heat + 0.035 * capacity * (self.aisle - COLD_AISLE)
@@ -311,14 +313,15 @@ class Compute:
         self.inlet = np.minimum(self.inlet + (settled - self.inlet) * (1 - math.exp(-STEP / (4 * MINUTE))), 75.0)
 
     def _plant(self, now: Conditions, put: Callable[[str, Ints, Array], None], it: float) -> None:
-        """Chillers share the cooling, power units the electricity."""
+        """Regular chillers share the cooling, power units the electricity; a standby chiller stands by."""
         n, m = len(self._chillers), len(self._units)
         full = FULL * float(self.cards.sum()) / CARDS
         if n:
-            running = np.arange(n) < math.ceil(now.cooling * n - 1e-9)
-            each = running / max(running.sum(), 1) * (1 + 0.02 * self._own[:n])
+            regular = max(int((~self._standby).sum()), 1)
+            running = ~self._standby & (np.cumsum(~self._standby) <= math.ceil(now.cooling * regular - 1e-9))
+            each = running * (1 + 0.02 * self._own[:n])
             each = each / max(each.sum(), 1e-9)
-            load = self.cooling * each / max(1.65 * full / n, 1e-9)
+            load = self.cooling * each / max(PLANT * full / regular, 1e-9)
             put("coolingPower", self._chillers, self.cooling * each)
             put("powerConsumption", self._chillers, it / self.cop * each)
             put("loadRatio", self._chillers, np.minimum(load, 2.0))

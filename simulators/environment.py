@@ -44,6 +44,7 @@ from twin.registry import Device, Registry
 
 AREA = 123.39e6  # m², the zone
 BOX = 12_000.0  # m, the box along the wind
+RIVER = "dist:river"  # the district whose water stations stand in the Wei; those elsewhere are outfalls
 
 # ---------------------------------------------------------------- weather
 
@@ -147,6 +148,7 @@ def crtn(flow: Array | float, speed: Array | float, heavy: Array | float) -> Arr
 
 
 L10_TO_LEQ = -3.0  # dB, for free-flowing traffic
+_SURFACE = -1.0  # dB, CRTN's correction for impervious bituminous roads in towns
 _HEARD = 5  # links a monitor hears
 _BACKGROUND = {"0": (44.0, 36.0), "1": (46.0, 38.0), "2": (49.0, 41.0), "3": (51.0, 43.0), "4a": (50.0, 42.0)}
 
@@ -195,7 +197,8 @@ class Environment:
         self._kerb = np.exp(-away / 120) + 0.25 * np.exp(-away / 600)
         self._site = np.exp(0.09 * np.stack([spread(seed, f"site {p}", ids(here)) for p in [*_NAMES, "o3"]]))
         self._solvents = 0.08 + 0.25 * traits(seed, "tvoc", ids(here)) ** 2
-        self._hear(devices, registry)
+        self._hear(devices)
+        self._outfall = np.array([devices[i].district != RIVER for i in self._water], bool)
         self._kilometres = np.array([d.number("length") for d in self._links]) / 1000
         for what, index in (("sky", self._sky), ("water", self._water), ("soil", self._soil)):
             setattr(self, f"_at_{what}", spread(seed, what, [devices[i].id for i in index]))
@@ -210,11 +213,11 @@ class Environment:
     _at_water: Array
     _at_soil: Array
 
-    def _hear(self, devices: Sequence[Device], registry: Registry) -> None:
+    def _hear(self, devices: Sequence[Device]) -> None:
         monitors = [devices[i] for i in self._noise]
         self._near_noise, away = _nearest(monitors, self._links, _HEARD)
-        # CRTN's slant distance to the source line, 3.5 m inside the kerb; what stands between is 0.02 dB/m, at most 15
-        self._loss = -10 * np.log10((np.maximum(away, 10.0) + 3.5) / 13.5) - np.minimum(0.02 * away, 15.0)
+        # CRTN's distance to the source line, 3.5 m inside the kerb; what stands between takes 6 dB in 100 m
+        self._loss = -10 * np.log10((np.maximum(away, 10.0) + 3.5) / 13.5) - np.clip(0.06 * (away - 30), 0, 15)
         self._heavy = np.array(
             [CLASSES.get(str(d.attributes.get("roadClass")), CLASSES["collector"]).heavy for d in self._links]
         )
@@ -283,7 +286,7 @@ class Environment:
         energy = 10 ** (background / 10)
         if len(self._links):
             night_heavy = self._heavy * (1 + 0.8 * (1 - day))
-            source = crtn(now.flow, now.speed, night_heavy) + L10_TO_LEQ
+            source = crtn(now.flow, now.speed, night_heavy) + L10_TO_LEQ + _SURFACE
             heard = source[self._near_noise] + self._loss + 0.5 * self._noise_noise.now[:, None]
             # Below 1 vehicle an hour there is no source
             energy = energy + ((now.flow[self._near_noise] >= 1) * 10 ** (heard / 10)).sum(axis=1)
@@ -312,15 +315,18 @@ class Environment:
 
     def _water_reading(self, now: Conditions, rng: np.random.Generator) -> dict[str, Array]:
         own, n = self._at_water, len(self._at_water)
+        # What stands away from the river measures what runs into it
+        discharge = np.where(self._outfall, 0.35 * (0.75 + 0.5 * bump(now.hour, 13, 5.0)) + 0.02 * self.wet, now.river)
         surge = math.log(max(now.river, 1.0) / 60)
         day = math.cos(2 * math.pi * (now.hour - 16) / 24)
         warmth = 24 - 20 * winter((now.day_of_year - 12) % 366)
         saturated = 14.6 - 0.39 * warmth + 0.0055 * warmth**2  # mg/L of oxygen at `warmth` °C
         slow = smooth(self._seed, "water", now.at, 30 * HOUR)
-        trend = 0.12 * slow + 0.15 * own
+        trend = 0.12 * slow + 0.15 * own + 0.35 * self._outfall
+        depth = np.where(self._outfall, 0.45 * np.sqrt(discharge), stage(now.river))
         return {
-            "waterLevel": stage(now.river) + 0.15 * np.abs(own) + rng.normal(0, 0.004, n),
-            "waterDischarge": now.river * np.exp(0.03 * own + rng.normal(0, 0.004, n)),
+            "waterLevel": depth + 0.15 * np.abs(own) + rng.normal(0, 0.004, n),
+            "waterDischarge": discharge * np.exp(0.03 * own + rng.normal(0, 0.004, n)),
             "pH": 7.9 + 0.08 * day + 0.1 * own + rng.normal(0, 0.01, n),
             "O2": saturated * 0.84 + 0.35 * day - 0.3 * np.abs(own) - 0.3 * max(surge, 0) + rng.normal(0, 0.04, n),
             "NH4": 0.48 * np.exp(trend + 0.05 * day) + np.abs(rng.normal(0, 0.004, n)),

@@ -71,7 +71,13 @@ USES: Mapping[str, Use] = {
         ),
     ),
     "factory_shift": Use(0.82, (Stream(1.0, 540, 0.07, _SHIFTS, 0.6),)),
-    "residential": Use(0.88, (Stream(1.0, 690, 0.2, ((18.6, 1.4, 1.0), (12.5, 1.5, 0.25)), 0.9),)),
+    "residential": Use(
+        0.92,
+        (
+            Stream(0.75, 690, 0.2, ((18.6, 1.4, 1.0), (12.5, 1.5, 0.25)), 0.95),
+            Stream(0.25, 1050, 0.1, ((10.0, 3.0, 1.0),), 1.3),
+        ),
+    ),
     "street": Use(0.78, (Stream(1.0, 65, 0.6, ((10.0, 1.6, 0.8), (14.5, 2.0, 0.7), (19.0, 1.7, 1.0)), 1.05),)),
 }
 
@@ -154,7 +160,7 @@ class Parking:
 
 
 def _use_of(device: Device) -> str:
-    use = str(device.attributes.get("use", "street" if device.attributes.get("onStreet") else "mall"))
+    use = "street" if device.attributes.get("onStreet") else str(device.attributes.get("use", "mall"))
     if use not in USES:
         raise RegistryError(f"car park {device.id}: use {use!r} is not one of {', '.join(USES)}")
     return use

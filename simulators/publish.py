@@ -163,7 +163,7 @@ def _send(publisher: Publisher, client: paho.Client, clock: Clock, stop: threadi
             if sent.rc == paho.MQTT_ERR_QUEUE_SIZE:
                 dropped += 1
                 if dropped in (1, 1_000) or dropped % 100_000 == 0:
-                    log.warning("broker away too long: %d readings dropped", dropped)
+                    log.warning("broker away or too slow: %d readings dropped", dropped)
         # A clock that was set back must not put the simulator to sleep for as long; at least 1 ms, never a busy loop
         stop.wait(min(max(publisher.next() - clock.now(), 1), SECOND) / SECOND)
     return dropped

@@ -49,10 +49,10 @@ class RoadClass(NamedTuple):
 
 
 CLASSES: Mapping[str, RoadClass] = {
-    "expressway": RoadClass(140, 0.15, 4.0, 0.62, 14),
-    "arterial": RoadClass(140, 0.80, 2.2, 0.86, 8),
-    "collector": RoadClass(145, 0.85, 2.2, 0.78, 6),
-    "local": RoadClass(150, 0.90, 2.0, 0.62, 3),
+    "expressway": RoadClass(140, 0.15, 4.0, 0.62, 12),
+    "arterial": RoadClass(140, 0.80, 2.2, 0.86, 5),
+    "collector": RoadClass(145, 0.85, 2.2, 0.78, 4),
+    "local": RoadClass(150, 0.90, 2.0, 0.62, 2),
 }
 
 # mm/h → factor on capacity, on speed
@@ -141,13 +141,16 @@ class Traffic:
 
     def _profile(self, now: Conditions) -> Array:
         """Demand over peak demand, a link: the day's course, and the morning's direction given back in the evening."""
-        # Who drives home after midnight belongs to the evening before: a traffic day begins in the empty hour, at 3
-        weekday = (now.weekday - (now.hour < 3)) % 7
-        weekend = weekday >= 5
-        # A share belongs to the middle of its hour
-        here = float(np.interp((now.hour - 0.5) % 24, np.arange(25), self._hourly[int(weekend)])) * DAY_FACTOR[weekday]
-        tide = 0.0 if weekend else bump(now.hour, 8.0, 1.3) - bump(now.hour, 17.9, 1.5)
+        # Who drives home after midnight belongs to the evening before: the days meet over the small hours
+        new = min(now.hour / 6, 1.0)
+        here = new * self._share_of_peak(now.hour, now.weekday)
+        here += (1 - new) * self._share_of_peak(now.hour, (now.weekday - 1) % 7)
+        tide = 0.0 if now.weekend else bump(now.hour, 8.0, 1.3) - bump(now.hour, 17.9, 1.5)
         return here * (1 + 0.18 * tide * self._inbound)
+
+    def _share_of_peak(self, hour: float, weekday: int) -> float:
+        # A share belongs to the middle of its hour
+        return float(np.interp((hour - 0.5) % 24, np.arange(25), self._hourly[int(weekday >= 5)])) * DAY_FACTOR[weekday]
 
 
 def _inbound(registry: Registry, devices: Sequence[Device]) -> Array:

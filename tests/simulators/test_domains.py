@@ -1,5 +1,6 @@
 """Each domain: what must hold whatever the day, and what a duty officer would expect to see."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -198,6 +199,15 @@ def test_it_rains_sometimes_and_more_in_september_than_in_november() -> None:
     assert 50 < mm_sep < 250
 
 
+def test_an_outfall_is_not_the_river() -> None:
+    stations = [d for d in zone() if d.kind == "water-station"]
+    moved = [msgspec.structs.replace(d, district="dist:materials" if i else d.district) for i, d in enumerate(stations)]
+    block = World(Registry(moved), seed=1, start=parse("2026-11-20T00:10:00")).read(Domain.ENVIRONMENT)
+    discharge = block.values["waterDischarge"]
+    assert 25 < discharge[0] < 130
+    assert (discharge[1:] < 2).all()
+
+
 @given(st.floats(-10, 40), st.floats(0.05, 1.0))
 def test_the_wet_bulb_is_under_the_dry(temperature: float, humidity: float) -> None:
     sky = Weather(temperature, humidity, 1, 0, 0, 0, 970, 300, 0)
@@ -258,9 +268,7 @@ def test_a_car_park_filled_by_visitors_turns_away_and_the_streets_carry_them() -
 
 def test_a_use_that_is_not_known_is_named() -> None:
     device = next(d for d in zone() if d.kind == "car-park")
-    wrong = Device(
-        **{f: getattr(device, f) for f in device.__struct_fields__} | {"attributes": {"capacity": 9.0, "use": "zoo"}}
-    )
+    wrong = msgspec.structs.replace(device, attributes={"capacity": 9.0, "use": "zoo"})
     with pytest.raises(RegistryError, match=r"zoo.*office"):
         World(Registry([wrong]), seed=1, start=parse("2026-11-20T00:00:00"))
 
@@ -341,6 +349,16 @@ def test_without_chillers_the_aisle_heats_and_with_them_it_recovers() -> None:
     assert hottest() > before + 3
     world.advance(at + HOUR)
     assert hottest() < before + 1
+
+
+def test_a_standby_chiller_stands_by() -> None:
+    registry = zone(2, 2)
+    last = [d.id for d in registry if d.kind == "chiller"][-1]
+    devices = [msgspec.structs.replace(d, attributes={"standby": 1.0}) if d.id == last else d for d in registry]
+    block = World(Registry(devices), seed=1, start=parse("2026-11-20T00:10:00")).read(Domain.COMPUTE)
+    power = {d.id: p for d, p in zip(block.devices, block.values["coolingPower"], strict=True) if d.kind == "chiller"}
+    assert power.pop(last) == 0
+    assert all(p > 0 for p in power.values())
 
 
 @given(

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion
 
+from simulators import publish
 from simulators.publish import SIMULATOR, Publisher, client_of, phase, run
 from simulators.world import World
 from tests.simulators.zone import zone
@@ -22,7 +23,7 @@ from twin.observation import METRICS, Domain
 from twin.registry import Registry
 from twin.settings import Broker
 
-NOON = parse("2026-11-20T12:00:00")
+START = parse("2026-11-20T00:30:00")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def registry() -> Registry:
     return zone(parks=6)
 
 
-def publisher(registry: Registry, at: int = NOON, speed: float = 1.0) -> Publisher:
+def publisher(registry: Registry, at: int = START, speed: float = 1.0) -> Publisher:
     return Publisher(World(registry, seed=3, start=at), origin=at, speed=speed)
 
 
@@ -45,7 +46,7 @@ def sent(source: Publisher, clock: ManualClock, for_ms: int) -> list[tuple[int, 
 
 
 def test_each_device_speaks_once_a_period(registry: Registry) -> None:
-    clock = ManualClock(NOON)
+    clock = ManualClock(START)
     messages = sent(publisher(registry), clock, 10 * MINUTE)
     times: dict[str, list[int]] = defaultdict(list)
     for at, topic, body in messages:
@@ -59,16 +60,16 @@ def test_each_device_speaks_once_a_period(registry: Registry) -> None:
 
 
 def test_the_load_is_even(registry: Registry) -> None:
-    clock = ManualClock(NOON)
+    clock = ManualClock(START)
     messages = sent(publisher(registry), clock, MINUTE)
     slow = [at for at, topic, _ in messages if "compute-centre" not in topic]
-    per_tenth = Counter((at - NOON) * 10 // MINUTE for at in slow)
+    per_tenth = Counter((at - START) * 10 // MINUTE for at in slow)
     mean = len(slow) / 10
     assert max(per_tenth.values()) < mean + 4 * mean**0.5
 
 
 def test_seq_counts_from_zero_and_values_are_the_devices(registry: Registry) -> None:
-    clock = ManualClock(NOON)
+    clock = ManualClock(START)
     seq: dict[str, list[object]] = defaultdict(list)
     for _, topic, body in sent(publisher(registry), clock, 3 * MINUTE):
         seq[topic].append(body["seq"])
@@ -83,43 +84,43 @@ def test_seq_counts_from_zero_and_values_are_the_devices(registry: Registry) -> 
 
 
 def test_speed_makes_the_world_and_the_devices_faster_and_leaves_at_real(registry: Registry) -> None:
-    clock, source = ManualClock(NOON), publisher(registry, speed=60)
+    clock, source = ManualClock(START), publisher(registry, speed=60)
     messages = sent(source, clock, 30 * SECOND)
     spoken = Counter(topic for _, topic, _ in messages)
     for device in registry:
         heard = spoken[f"gaoxin/v1/{device.domain}/{device.id}/obs"]
         assert abs(heard - 30 * 60 / device.period_s) <= 1
-    assert all(body["at"] == at and NOON < at <= NOON + 30 * SECOND for at, _, body in messages)
-    assert NOON + 29 * MINUTE <= source.world.at <= NOON + 30 * MINUTE
+    assert all(body["at"] == at and START < at <= START + 30 * SECOND for at, _, body in messages)
+    assert START + 29 * MINUTE <= source.world.at <= START + 30 * MINUTE
 
 
 def test_what_was_missed_is_left_out(registry: Registry) -> None:
     source = publisher(registry)
-    source.due(NOON + MINUTE)
-    late = source.due(NOON + 6 * HOUR)
+    source.due(START + MINUTE)
+    late = source.due(START + 6 * HOUR)
     assert len(late) == len(registry)
-    assert source.due(NOON + 6 * HOUR) == []
+    assert source.due(START + 6 * HOUR) == []
     # and it goes on at the old deadlines, not a period from now
-    clock = ManualClock(NOON + 6 * HOUR)
+    clock = ManualClock(START + 6 * HOUR)
     assert len(sent(source, clock, MINUTE)) == sum(60 // d.period_s for d in registry)
 
 
 def test_a_clock_set_back_sends_nothing_twice(registry: Registry) -> None:
     source = publisher(registry)
-    source.due(NOON + 10 * MINUTE)
-    assert source.due(NOON + 5 * MINUTE) == []
-    assert source.next() > NOON + 10 * MINUTE
+    source.due(START + 10 * MINUTE)
+    assert source.due(START + 5 * MINUTE) == []
+    assert source.next() > START + 10 * MINUTE
 
 
 # Its values do not matter here, so that every example may use the same world
-FEW = World(zone(2, 2, parks=0, servers=1, stations=0, monitors=0, lights=1, covers=0), seed=3, start=NOON)
+FEW = World(zone(2, 2, parks=0, servers=1, stations=0, monitors=0, lights=1, covers=0), seed=3, start=START)
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 90 * SECOND), max_size=30))
 def test_whenever_it_is_asked_no_deadline_is_told_twice_or_early(steps: list[int]) -> None:
     few = FEW.registry
-    clock, source = ManualClock(NOON), Publisher(FEW, origin=NOON)
+    clock, source = ManualClock(START), Publisher(FEW, origin=START)
     last: dict[str, int] = {}
     for step in steps:
         now = clock.advance(step)
@@ -223,6 +224,26 @@ def test_it_waits_for_a_broker_that_comes_late_and_outlives_one_that_goes(
         assert time.process_time() - used < 1.2, "it is busy while the broker is away"
         start_broker(free_port)
         heard.wait(lambda: len(heard.messages) > before + 50, seconds=20)
+
+
+def test_what_waits_for_an_absent_broker_is_bounded(
+    registry: Registry, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "OUTBOX", 50)
+    stop, dropped = threading.Event(), []
+    broker = Broker(host="127.0.0.1", port=free_port)
+    few = Registry([d for d in registry if d.kind == "server"])
+
+    def go() -> None:
+        dropped.append(run(few, broker, SystemClock(), seed=3, speed=600, stop=stop))
+
+    thread = threading.Thread(target=go)
+    thread.start()
+    stop.wait(2.5)
+    stop.set()
+    thread.join(15)
+    assert dropped
+    assert dropped[0] > 0
 
 
 @pytest.mark.server
