@@ -36,14 +36,14 @@ def mosquitto(folder: Path, port: int | None = None) -> Iterator[int]:
     program = find("mosquitto")
     process = subprocess.Popen([str(program), "-c", str(configure(folder, port))])
     try:
-        wait_until(lambda: _listens(port), f"mosquitto listens on {port}")
+        wait_until(lambda: listens(port), f"mosquitto listens on {port}")
         yield port
     finally:
         process.terminate()
         process.wait(10)
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 

@@ -15,7 +15,7 @@ import msgspec
 from twin.errors import RegistryError
 from twin.observation import KINDS, METRICS, Domain, Kind
 
-_ID = re.compile(r"[^\s/+#]{1,64}")
+_ID = re.compile(r"[^\s/+#\\]{1,64}")
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +111,7 @@ def _check(device: Device, row: int) -> None:
         return RegistryError(f"row {row}, device {device.id!r}: {what}")
 
     if not _ID.fullmatch(device.id):
-        raise wrong("an id is 1 to 64 characters without spaces, '/', '+' or '#', as it is part of a topic")
+        raise wrong("an id is 1 to 64 characters without spaces, '/', '+', '#' or '\\', as it is part of a topic")
     kind: Kind | None = KINDS.get(device.kind)
     if kind is None:
         raise wrong(f"unknown kind {device.kind!r}; known: {', '.join(KINDS)}")

@@ -7,7 +7,7 @@ compared with the table. One process owns the file; each call takes a cursor of 
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -96,7 +96,9 @@ class DuckDBStore:
                     self._insert(cursor, domain, table)
                 cursor.commit()
             except BaseException:
-                cursor.rollback()
+                # After a failed commit there is nothing left to roll back
+                with suppress(duckdb.Error):
+                    cursor.rollback()
                 raise
             for domain, table in tables.items():
                 self._remember(cursor, domain, table)
@@ -216,10 +218,14 @@ def _table(domain: Domain, rows: Sequence[Observation]) -> pa.Table:
     return pa.table(arrays)
 
 
+# What passes when the disk, the memory or the process that holds the file has room again
+_PASSING = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.ConnectionException, duckdb.TransactionException)
+
+
 def _explained(path: Path, error: duckdb.Error) -> StoreError:
     text = str(error).splitlines()[0]
-    if "lock" in text.lower():
+    if "Could not set lock" in text or "Conflicting lock" in text:
         return StoreError(f"{path} is in use by another process. End it, or choose another data folder. ({text})")
-    if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException | duckdb.ConnectionException):
+    if isinstance(error, _PASSING):
         return StoreAwayError(f"{path}: {text}. Check that the disk is there and has room.")
     return StoreError(f"{path}: {text}")

@@ -1,0 +1,306 @@
+"""Observations in InfluxDB, by the interfaces that 1.8, 2.x and 3 share: `/api/v2/write` in, InfluxQL on `/query` out.
+
+One measurement a domain, one series a device (tag `device`), fields `received` and the metrics. A point's time is `at` in
+nanoseconds plus a revision: 0 for what was first said of that millisecond, 1 for the first correction, and so on; readers
+go back to milliseconds, and the last point of a millisecond is the one that counts. What is already there is asked for
+only where a reading is not newer than its device's high-water mark, which is read back at open.
+
+Two workers that write the same device may both take its first word for a millisecond as revision 0; the later one then
+stands, with the same values and its own `received`. Corrections are numbered as they are written.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import urllib3
+from influxdb_client import InfluxDBClient, WritePrecision
+from influxdb_client.client.write_api import SYNCHRONOUS
+from influxdb_client.rest import ApiException
+
+from twin.errors import StoreAwayError, StoreError
+from twin.observation import Domain, Observation, columns
+from twin.registry import Registry
+from twin.store import FOREVER, Series, Written, buckets
+
+LINES = 10_000  # a write; 5,000 to 10,000 is where InfluxDB is fastest
+_NS = 1_000_000  # nanoseconds in a millisecond
+_NEVER = -(1 << 62)
+# What InfluxQL can name: its times are int64 nanoseconds
+_FIRST_MS, _LAST_MS = -9_223_372_036_854, 9_223_372_036_853
+
+
+class InfluxStore:
+    """`bucket` is `database/retention-policy`; on 1.x the token is `user:password`."""
+
+    def __init__(
+        self, registry: Registry, *, url: str, org: str, bucket: str, token: str = "", timeout_s: float = 10
+    ) -> None:
+        self.registry, self.url, self.org, self.bucket = registry, url, org, bucket
+        self.database, _, self.policy = bucket.partition("/")
+        self.timeout_s = timeout_s
+        self._token = token
+        self._client = InfluxDBClient(
+            url=url, token=token or "none", org=org, timeout=round(timeout_s * 1000), retries=urllib3.Retry(False)
+        )
+        self._write_api = self._client.write_api(write_options=SYNCHRONOUS)
+        self._heads = {d.id: f"{d.domain},device={_tag(d.id)} received=" for d in registry}
+        self._lock = threading.Lock()
+        self._adopt()
+        self._mark = {device: o.at for device, o in self.latest().items()}
+
+    # ------------------------------------------------------------ writing
+
+    def write(self, batch: Sequence[Observation]) -> Written:
+        known, rejected = [], []
+        for o in batch:
+            if o.device in self.registry:
+                known.append(o)
+            else:
+                rejected.append((o, f"device {o.device!r} is not in the registry"))
+        with self._lock:
+            for begin in range(0, len(known), LINES):
+                rejected += self._write(self._numbered(known[begin : begin + LINES]))
+        return Written(len(batch) - len(rejected), rejected)
+
+    def load(self, domain: Domain, rows: pa.Table) -> int:
+        names = [m for m in columns(domain) if m in rows.column_names]
+        for part in rows.to_batches(max_chunksize=LINES):
+            devices = pc.cast(part["device"], pa.string()).to_pylist()
+            values = [pc.cast(part[m], pa.float64()).to_numpy(zero_copy_only=False).tolist() for m in names]
+            at, received = part["at"].to_pylist(), part["received"].to_pylist()
+            self.write(
+                [
+                    Observation(d, t, {n: v for n, v in zip(names, row, strict=True) if v == v}, r)
+                    for d, t, r, row in zip(devices, at, received, zip(*values, strict=True), strict=True)
+                ]
+            )
+        return int(rows.num_rows)
+
+    def _numbered(self, batch: Sequence[Observation]) -> list[tuple[Observation, int]]:
+        """Each observation that is not there yet, with its revision."""
+        late = [o for o in batch if o.at <= self._mark.get(o.device, _NEVER)]
+        there = self._there(late) if late else {}
+        found = []
+        for o in batch:
+            said = there.setdefault((o.device, o.at), [])
+            if o.values not in said:
+                found.append((o, len(said)))
+                said.append(o.values)
+        return found
+
+    def _there(self, late: Sequence[Observation]) -> dict[tuple[str, int], list[dict[str, float]]]:
+        """What is stored for the instants of these observations: values by revision."""
+        found: dict[tuple[str, int], list[dict[str, float]]] = {}
+        spans: dict[str, tuple[int, int]] = {}
+        for o in late:
+            low, high = spans.get(o.device, (o.at, o.at))
+            spans[o.device] = min(low, o.at), max(high, o.at)
+        wanted = {(o.device, o.at) for o in late}
+        for domain in Domain:
+            devices = [d for d in spans if self.registry[d].domain is domain]
+            for begin in range(0, len(devices), 100):
+                some = devices[begin : begin + 100]
+                low, high = min(spans[d][0] for d in some), max(spans[d][1] for d in some)
+                where = " OR ".join(f'"device" = {_text(d)}' for d in some)
+                condition = f"time >= {low * _NS} AND time < {(high + 1) * _NS} AND ({where})"
+                for o in self._select(domain, condition, "GROUP BY device"):
+                    if (o.device, o.at) in wanted:
+                        found.setdefault((o.device, o.at), []).append(o.values)
+        return found
+
+    def _write(self, numbered: Sequence[tuple[Observation, int]]) -> list[tuple[Observation, str]]:
+        """Write, and find the lines that the server will never take by halving; returns those."""
+        if not numbered:
+            return []
+        lines = "\n".join(self._line(o, revision) for o, revision in numbered).encode()
+        try:
+            self._write_api.write(self.bucket, self.org, lines, WritePrecision.NS)
+        except ApiException as error:
+            if error.status != 400:
+                raise self._explained(error) from None
+            if len(numbered) == 1:
+                return [(numbered[0][0], _reason(error))]
+            half = len(numbered) // 2
+            return self._write(numbered[:half]) + self._write(numbered[half:])
+        except urllib3.exceptions.HTTPError as error:
+            raise self._explained(error) from None
+        for o, _ in numbered:
+            self._mark[o.device] = max(o.at, self._mark.get(o.device, _NEVER))
+        return []
+
+    def _line(self, o: Observation, revision: int) -> str:
+        fields = "".join(f",{name}={value!r}" for name, value in o.values.items())
+        return f"{self._heads[o.device]}{o.received}i{fields} {o.at * _NS + revision}"
+
+    # ------------------------------------------------------------ reading
+
+    def zone(self, at: int, *, known: int | None = None, since: int | None = None) -> dict[str, Observation]:
+        conditions = []
+        if at < _LAST_MS:
+            conditions.append(f"time < {(at + 1) * _NS}")
+        if since is not None:
+            conditions.append(f"time >= {(max(since, _FIRST_MS) + 1) * _NS}")
+        if known is not None and known < FOREVER:
+            conditions.append(f'"received" <= {known}')
+        found = {}
+        for domain in Domain:
+            for o in self._select(domain, " AND ".join(conditions), "GROUP BY device ORDER BY time DESC LIMIT 1"):
+                found[o.device] = o
+        return found
+
+    def latest(self) -> dict[str, Observation]:
+        return self.zone(FOREVER)
+
+    def series(
+        self,
+        device: str,
+        metric: str,
+        start: int,
+        end: int,
+        *,
+        points: int | None = None,
+        known: int | None = None,
+    ) -> Series:
+        low, high = max(start, _FIRST_MS), min(end, _LAST_MS)
+        then = f' AND "received" <= {known}' if known is not None and known < FOREVER else ""
+        domain = self.registry[device].domain
+        found = self._ask(
+            f'SELECT "{metric}", "received" FROM {self._from(domain)} WHERE "device" = {_text(device)} '
+            f"AND time >= {low * _NS} AND time < {high * _NS}{then}"
+        )
+        one_each = {row[0] // _NS: row[1] for series in found for row in series["values"]}
+        pairs = [(t, v) for t, v in one_each.items() if v is not None]
+        at = np.array([p[0] for p in pairs], np.int64)
+        value = np.array([p[1] for p in pairs], np.float64)
+        return buckets(at, value, start, end, points)
+
+    def retain(self, before: int) -> int:
+        for domain in Domain:
+            self._ask(f'DELETE FROM "{domain}" WHERE time < {max(before, _FIRST_MS) * _NS}', method="POST")
+        return -1
+
+    def check(self) -> None:
+        self._ask(f"SHOW MEASUREMENTS ON {_name(self.database)} LIMIT 1")
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _select(self, domain: Domain, condition: str, tail: str) -> Iterator[Observation]:
+        """Whole points as observations, oldest first unless the tail says otherwise."""
+        where = f"WHERE {condition} " if condition else ""
+        for series in self._ask(f"SELECT * FROM {self._from(domain)} {where}{tail}"):
+            device, names = series["tags"]["device"], series["columns"]
+            received = names.index("received")
+            metrics = [(i, n) for i, n in enumerate(names) if n not in ("time", "received")]
+            for row in series["values"]:
+                values = {n: float(row[i]) for i, n in metrics if row[i] is not None}
+                yield Observation(device, row[0] // _NS, values, row[received])
+
+    def _from(self, domain: Domain) -> str:
+        return f'{_name(self.policy)}."{domain}"' if self.policy else f'"{domain}"'
+
+    def _ask(self, query: str, method: str = "GET") -> list[Mapping[str, Any]]:
+        """The series of one InfluxQL statement."""
+        parameters = [("db", self.database), ("q", query), ("epoch", "ns")]
+        headers = {"Accept": "application/json"}
+        if self._token:
+            headers["Authorization"] = f"Token {self._token}"
+        try:
+            answer = self._client.api_client.call_api(
+                "/query",
+                method,
+                query_params=parameters,
+                header_params=headers,
+                auth_settings=[],
+                _preload_content=False,
+                _return_http_data_only=True,
+                async_req=False,
+            )
+            body = orjson.loads(answer.data)
+        except (ApiException, urllib3.exceptions.HTTPError) as error:
+            raise self._explained(error) from None
+        except orjson.JSONDecodeError:
+            raise StoreAwayError(f"{self.url}: the answer to a query is not InfluxDB's. Check store.url.") from None
+        result = body.get("results", [{}])[0]
+        if "error" in result or "error" in body:
+            raise StoreError(f"{self.url}, {self.bucket}: {result.get('error') or body.get('error')}")
+        series: list[Mapping[str, Any]] = result.get("series", [])
+        return series
+
+    # ------------------------------------------------------------ being there
+
+    def _adopt(self) -> None:
+        """See that the database can be queried: made on 1.x, mapped to the bucket (DBRP) on 2.x."""
+        try:
+            self.check()
+            if self._ask(f"SHOW RETENTION POLICIES ON {_name(self.database)}"):
+                return
+        except StoreAwayError:
+            raise
+        except StoreError:
+            pass
+        try:
+            self._ask(f"CREATE DATABASE {_name(self.database)}", method="POST")
+        except StoreAwayError:
+            raise
+        except StoreError:
+            self._map_bucket()
+
+    def _map_bucket(self) -> None:
+        """2.x answers InfluxQL only for a database and retention policy that are mapped to a bucket."""
+        try:
+            found = self._client.buckets_api().find_bucket_by_name(self.bucket)
+            if found is None:
+                raise StoreError(f"{self.url} has no bucket {self.bucket!r}. Create it, or set store.bucket to one.")
+            body = {
+                "bucketID": found.id,
+                "database": self.database,
+                "retention_policy": self.policy or "autogen",
+                "default": True,
+                "orgID": found.org_id,
+            }
+            self._client.api_client.call_api(
+                "/api/v2/dbrps", "POST", body=body, header_params={"Content-Type": "application/json"}
+            )
+        except (ApiException, urllib3.exceptions.HTTPError) as error:
+            raise self._explained(error) from None
+
+    def _explained(self, error: Exception) -> StoreError:
+        if isinstance(error, ApiException) and error.status:
+            if error.status in (401, 403):
+                return StoreAwayError(f"{self.url} refuses the token ({error.status}). Set GAOXIN_STORE__TOKEN.")
+            if error.status == 404:
+                return StoreAwayError(f"{self.url} has no {self.bucket!r} ({_reason(error)}). Check store.bucket.")
+            if error.status < 500 and error.status not in (408, 429):
+                return StoreError(f"{self.url}: {error.status} {_reason(error)}")
+            return StoreAwayError(f"{self.url} answers {error.status} {error.reason}. It is tried again.")
+        return StoreAwayError(
+            f"{self.url} does not answer within {self.timeout_s:g} s ({type(error).__name__}). "
+            "Check store.url and that InfluxDB runs."
+        )
+
+
+def _tag(text: str) -> str:
+    return text.replace(",", "\\,").replace("=", "\\=").replace(" ", "\\ ")
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _name(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _reason(error: ApiException) -> str:
+    body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or error.reason)
+    try:
+        found = orjson.loads(body)
+        return str(found.get("message") or found.get("error") or body)[:300]
+    except orjson.JSONDecodeError:
+        return body.strip()[:300]
