@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from simulators.conditions import STEP, Array, Ints, stream
-from simulators.publish import DECIMALS, phase
+from simulators.publish import DECIMALS, schedule
 from simulators.world import World
-from twin.clock import HOUR, SECOND
+from twin.clock import HOUR
 from twin.observation import Domain, columns
 from twin.registry import Device, Registry
 from twin.store import Store
@@ -49,31 +49,30 @@ def chunks(registry: Registry, *, seed: int, start: int, end: int) -> Iterator[t
     if end <= start:
         return
     world = World(registry, seed=seed, start=start)
-    schedules = {domain: _Schedule(world.devices[domain]) for domain in Domain if world.devices[domain]}
+    timetables = {domain: _Timetable(world.devices[domain]) for domain in Domain if world.devices[domain]}
     at = world.at
     while at < end:
         stop = min(at + CHUNK, end)
-        readings: dict[Domain, list[Mapping[str, Array]]] = {domain: [] for domain in schedules}
+        readings: dict[Domain, list[Mapping[str, Array]]] = {domain: [] for domain in timetables}
         steps = np.arange(at, stop, STEP, dtype=np.int64)
         for step in steps.tolist():
             world.advance(step)
-            for domain in schedules:
+            for domain in timetables:
                 readings[domain].append(world.read(domain).values)
         tables = {}
-        for domain, schedule in schedules.items():
+        for domain, timetable in timetables.items():
             latency = stream(seed, f"{domain}/latency", at // STEP)
-            tables[domain] = schedule.table(domain, steps, readings[domain], (start, end), latency)
+            tables[domain] = timetable.table(domain, steps, readings[domain], (start, end), latency)
         yield stop, tables
         at = stop
 
 
-class _Schedule:
+class _Timetable:
     """When each device of a domain speaks: `offset` + k * `period`, ms since 1970, as the publisher has it."""
 
     def __init__(self, devices: tuple[Device, ...]) -> None:
-        periods = np.array([d.period_s * SECOND for d in devices], np.float64)
-        self._offset = np.array([phase(d) for d in devices]) * periods
-        self._period = np.maximum(periods, STEP)
+        period, self._offset = schedule(devices)
+        self._period = np.maximum(period, STEP)
         self._names = pa.array([d.id for d in devices])
 
     def table(

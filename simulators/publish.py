@@ -24,7 +24,7 @@ import numpy as np
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from simulators.conditions import Ints, fraction
+from simulators.conditions import Array, Ints, fraction
 from simulators.scenarios import Scenario
 from simulators.world import World
 from twin.clock import SECOND, Clock
@@ -42,9 +42,14 @@ OUTBOX = 5_000
 DECIMALS: Mapping[str, int] = {m.name: m.decimals + 2 for m in METRICS.values()}
 
 
-def phase(device: Device) -> float:
-    """Where in its period a device speaks, 0 to 1."""
-    return fraction(f"phase/{device.id}")
+def schedule(devices: Sequence[Device], speed: float = 1.0) -> tuple[Array, Array]:
+    """Period and offset of each device, ms: it speaks at offset + k * period since 1970.
+
+    Offsets are whole milliseconds, so that at speed 1 every deadline is.
+    """
+    period = np.array([d.period_s * SECOND / speed for d in devices], np.float64)
+    phase = np.array([fraction(f"phase/{d.id}") for d in devices], np.float64)
+    return period, np.floor(phase * period)
 
 
 class Publisher:
@@ -59,8 +64,7 @@ class Publisher:
         row = {d.id: i for domain in Domain for i, d in enumerate(world.devices[domain])}
         self._row = [row[d.id] for d in devices]
         self._topic = [f"{prefix}/{d.domain}/{d.id}/obs" for d in devices]
-        self._period = np.array([d.period_s * SECOND / speed for d in devices])
-        self._offset = np.array([phase(d) for d in devices]) * self._period
+        self._period, self._offset = schedule(devices, speed)
         self._last = self._count(origin)
         self._sent: Ints = np.zeros(len(devices), np.int64)
 
