@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from ingest.broker import configure, find
 
@@ -75,8 +75,8 @@ class Up:
             assert self.process is not None
             assert self.process.poll() is None, f"gaoxin up ended:\n{self.words()}"
             try:
-                return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
-            except httpx.HTTPError:
+                return httpx2.get(f"{self.url}/readyz", timeout=2).status_code == 200
+            except httpx2.HTTPError:
                 return False
 
         try:
@@ -94,6 +94,8 @@ class Up:
         assert self.process is not None
         found = {}
         for child in psutil.Process(self.process.pid).children():
+            if child.status() == psutil.STATUS_ZOMBIE:
+                continue  # dead, and the supervisor has not looked yet
             arguments = child.cmdline()
             found["broker" if "mosquitto" in arguments[0] else arguments[3]] = child.pid
         return found

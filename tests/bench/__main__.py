@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
+import httpx2
 import paho.mqtt.client as paho
 import psutil
 from paho.mqtt.enums import CallbackAPIVersion
@@ -40,9 +40,9 @@ def first_frame(twin: Up, play: object) -> float:
     twin.start()
     while True:
         try:
-            httpx.get(f"{twin.url}/healthz", timeout=1)
+            httpx2.get(f"{twin.url}/healthz", timeout=1)
             break
-        except httpx.HTTPError:
+        except httpx2.HTTPError:
             time.sleep(0.02)
     served = time.monotonic() - begun
     page = page_of(play, twin.url)

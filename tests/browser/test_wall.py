@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
@@ -83,7 +83,7 @@ def test_it_shows_the_zone_and_the_values_change(wall: Wall, twin: Up) -> None:
     known, total = (int(x) for x in wall.texts()["traffic.coverage"].split("/"))
     assert known > 0.95 * total
     # what the wall says is what the interface says
-    state = httpx.get(f"{twin.url}/api/v1/state").json()
+    state = httpx2.get(f"{twin.url}/api/v1/state").json()
     assert int(wall.texts()["parking.capacity"].replace(",", "") if "parking.capacity" in wall.texts() else 0) in (
         0,
         state["indicators"]["parking"]["capacity"],
@@ -140,7 +140,7 @@ def visible(page: Page, domain: str) -> list[bool]:
 
 
 def test_a_device_shows_its_exact_values_and_its_day(wall: Wall, twin: Up) -> None:
-    devices = httpx.get(f"{twin.url}/api/v1/devices").json()["devices"]
+    devices = httpx2.get(f"{twin.url}/api/v1/devices").json()["devices"]
     station = next(d for d in devices if d["kind"] == "air-station")
     x, y = wall.page.evaluate(
         """([lon, lat]) => { const m = window.gaoxin.map.map; m.jumpTo({center: [lon, lat], zoom: 16, pitch: 0});
@@ -155,7 +155,7 @@ def test_a_device_shows_its_exact_values_and_its_day(wall: Wall, twin: Up) -> No
     wall.page.wait_for_function("document.querySelector('#wall-detail canvas')", timeout=10_000)
     text = panel.inner_text()
     assert station["name"] in text
-    observation = httpx.get(f"{twin.url}/api/v1/devices/{station['id']}").json()["observation"]
+    observation = httpx2.get(f"{twin.url}/api/v1/devices/{station['id']}").json()["observation"]
     assert f"{observation['values']['pm25']:.1f}" in text
     assert "PM10" in text
     wall.page.screenshot(path=SHOTS / "wall-device.png", timeout=120_000)

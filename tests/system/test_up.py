@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-import httpx
+import httpx2
 import psutil
 import pytest
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.server
 
 
 def stored(url: str) -> float:
-    for line in httpx.get(f"{url}/metrics").text.splitlines():
+    for line in httpx2.get(f"{url}/metrics").text.splitlines():
         if line.startswith("gaoxin_observations_stored_total"):
             return float(line.split()[1])
     raise AssertionError("no such metric")
@@ -26,11 +26,11 @@ def stored(url: str) -> float:
 
 def test_a_day_of_history_then_live_then_a_clean_end(tmp_path: Path) -> None:
     with up(tmp_path) as twin:
-        state = httpx.get(f"{twin.url}/api/v1/state", timeout=20).json()
+        state = httpx2.get(f"{twin.url}/api/v1/state", timeout=20).json()
         known = [d for d in state["devices"] if d["state"] == "known"]
         assert len(known) > 0.95 * len(state["devices"])
         centre = next(d["device"] for d in state["devices"] if d["device"].startswith("cc-"))
-        history = httpx.get(
+        history = httpx2.get(
             f"{twin.url}/api/v1/history", params={"device": centre, "metric": "facilityPower", "points": 100}
         ).json()
         assert len(history["at"]) > 90
@@ -48,7 +48,7 @@ def test_a_killed_node_comes_back_and_remembers(tmp_path: Path) -> None:
         os.kill(node, signal.SIGKILL)
         wait_until(lambda: twin.children().get("node", node) != node, "the supervisor starts it again")
         twin.wait_ready()
-        state = httpx.get(f"{twin.url}/api/v1/state", timeout=20).json()
+        state = httpx2.get(f"{twin.url}/api/v1/state", timeout=20).json()
         assert sum(d["state"] == "known" for d in state["devices"]) > 0.95 * len(state["devices"])
 
 
