@@ -1,7 +1,7 @@
 """The HTTP interface: health, metrics, devices, the zone's state, history, layers and the live feed.
 
-Times are RFC 3339 or UTC milliseconds in, UTC milliseconds out. A wrong request gets a 4xx whose `error` says what was wrong
-and what is allowed; a store that is away gets 503.
+Times are RFC 3339 or UTC milliseconds in, UTC milliseconds out. A wrong request gets a 4xx whose `error` says what
+was wrong and what is allowed; a store that is away gets 503.
 """
 
 from collections.abc import Callable

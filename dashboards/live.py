@@ -1,8 +1,8 @@
 """The live feed: what the engine publishes, relayed to every open screen over `/api/v1/live`.
 
-Binary messages are frames as the engine made them; text messages are JSON: the view in the screen's language once a second,
-and a beat every two seconds, so that a screen can tell "the link is cut" from "the link is fine but no data comes".
-The relay keeps only what a newcomer needs: the last key frame, the deltas since, the last indicators.
+Binary messages are frames as the engine made them; text messages are JSON: the view in the screen's language once a
+second, and a beat every two seconds, so that a screen can tell "the link is cut" from "the link is fine but no data
+comes". The relay keeps only what a newcomer needs: the last key frame, the deltas since, the last indicators.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Everything on one machine: starts the broker, the node and the simulators, restarts what dies, ends all of it cleanly."""
+"""Everything on one machine: starts broker, node and simulators, restarts what dies, ends all of it cleanly."""
 
 import ctypes
 import fcntl

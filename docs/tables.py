@@ -1,4 +1,4 @@
-"""Writes the tables of docs/*.md that the code knows: `python docs/tables.py`. A test holds that they are up to date."""
+"""Writes the tables in docs/*.md that the code knows: `python -m docs.tables`. A test holds them current."""
 
 import re
 from collections.abc import Callable, Mapping

@@ -1,7 +1,7 @@
 """What the wall says at one instant, in one language: every number as text, every colour chosen.
 
-A function of the indicators alone, so that the live wall and a replayed one cannot differ. The browser draws it and decides
-nothing. A number that is not known is an em dash, with the tone `none`: never 0, and never green.
+A function of the indicators alone, so that the live wall and a replayed one cannot differ. The browser draws it and
+decides nothing. A number that is not known is an em dash, with the tone `none`: never 0, and never green.
 """
 
 from collections.abc import Callable, Mapping, Sequence

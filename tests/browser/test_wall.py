@@ -62,7 +62,7 @@ class Wall:
 
     def texts(self) -> dict[str, str]:
         found: dict[str, str] = self.page.evaluate(
-            "Object.fromEntries([...document.querySelectorAll('[data-bind]')].map(e => [e.dataset.bind, e.textContent]))"
+            "Object.fromEntries([...document.querySelectorAll('[data-bind]')].map(e => [e.dataset.bind, e.innerText]))"
         )
         return found
 

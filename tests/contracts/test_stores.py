@@ -177,7 +177,7 @@ def by_minute_of(device: str, n: int) -> Iterator[Observation]:
 
 @pytest.mark.server
 class TestAway:
-    """A store that is away says so within its time-out, whatever is asked of it, and takes writes again when it is back."""
+    """A store that is away says so within its time-out, whatever is asked of it, and returns."""
 
     def every_call(self, store: Store) -> dict[str, Callable[[], object]]:
         return {

@@ -54,7 +54,7 @@ def test_a_wrong_file_is_named(tmp_path: Path, text: str, words: list[str]) -> N
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="nowhere.toml"):
+    with pytest.raises(SettingsError, match=r"nowhere\.toml"):
         load(tmp_path / "nowhere.toml", {})
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from simulators import compute, traffic
 from simulators.compute import CARDS, Job, Queue, plant_cop, pue, server_power
-from simulators.conditions import Weather
+from simulators.conditions import Conditions, Weather
 from simulators.environment import L10_TO_LEQ, crtn, stage, weather
 from simulators.parking import USES, Parking
 from simulators.world import World
@@ -86,7 +86,7 @@ def test_a_queue_holds_back_the_links_that_feed_it() -> None:
     east = [i for i, d in enumerate(devices) if d.attributes["road"] == "road:ew:0" and i % 2 == 0]
 
     class Blocked:
-        def apply(self, now):  # type: ignore[no-untyped-def]
+        def apply(self, now: Conditions) -> None:
             now.capacity[east[3]] = 0.25
 
     at = parse("2026-11-20T07:00:00")
@@ -140,7 +140,7 @@ def test_no2_follows_traffic_and_ozone_the_sun(fortnight: Fortnight) -> None:
 
 def test_without_traffic_there_is_less_no2() -> None:
     class Empty:
-        def apply(self, now):  # type: ignore[no-untyped-def]
+        def apply(self, now: Conditions) -> None:
             now.demand = 0.0
 
     at = parse("2026-11-20T03:30:00")
@@ -254,7 +254,7 @@ def test_uses_have_their_hours(fortnight: Fortnight) -> None:
 
 def test_a_car_park_filled_by_visitors_turns_away_and_the_streets_carry_them() -> None:
     class Festival:
-        def apply(self, now):  # type: ignore[no-untyped-def]
+        def apply(self, now: Conditions) -> None:
             now.visitors[:] = 30.0
 
     at = parse("2026-11-21T19:00:00")
@@ -333,7 +333,7 @@ def test_without_chillers_the_aisle_heats_and_with_them_it_recovers() -> None:
     at = parse("2026-11-20T15:20:00")
 
     class Tripped:
-        def apply(self, now):  # type: ignore[no-untyped-def]
+        def apply(self, now: Conditions) -> None:
             if at <= now.at < at + 10 * MINUTE:
                 now.cooling = 1 / 3
 

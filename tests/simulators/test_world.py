@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulators.conditions import Wander, smooth, stream, sun_elevation, traits
+from simulators.conditions import Conditions, Wander, smooth, stream, sun_elevation, traits
 from simulators.scenarios import SCENARIOS, Cloudburst
 from simulators.world import World
 from tests.simulators.conftest import Fortnight
@@ -20,6 +20,7 @@ from twin.observation import METRICS, Domain, columns
 from twin.registry import Registry, read
 
 START = parse("2026-11-20T05:30:00")
+NOW = World(SMALL, seed=1, start=START).now
 
 
 def everything(world: World) -> bytes:
@@ -168,7 +169,7 @@ def test_a_cloudburst_floods_the_underpass_slows_traffic_and_passes() -> None:
 
 def test_a_scenario_may_close_lanes() -> None:
     class Closed:
-        def apply(self, now):  # type: ignore[no-untyped-def]
+        def apply(self, now: Conditions) -> None:
             now.capacity[0] = 0.2
 
     start = parse("2026-11-20T07:00:00")
@@ -183,15 +184,13 @@ def test_a_scenario_may_close_lanes() -> None:
 @given(st.integers(-100, 300))
 def test_a_cloudburst_is_over_outside_its_time(minute: int) -> None:
     burst = Cloudburst(START, minutes=100)
-    now = replace(World_NOW)
-    now.weather = replace(World_NOW.weather, rain=0.0)
+    now = replace(NOW)
+    now.weather = replace(NOW.weather, rain=0.0)
     now.at = START + minute * MINUTE
     burst.apply(now)
     assert (now.weather.rain > 0) == (0 < minute < 100)
     assert now.weather.rain <= burst.mm_per_h
 
-
-World_NOW = World(SMALL, seed=1, start=START).now
 
 # ---------------------------------------------------------------- randomness and the sun
 

@@ -1,4 +1,4 @@
-"""The whole park in one process on a manual clock: sensors, decoding, store, engine and relay, with a list for a broker."""
+"""The whole park in one process on a manual clock: sensors, decoding, store, engine and relay."""
 
 from typing import Any
 

@@ -1,9 +1,9 @@
 """Observations in InfluxDB, by the interfaces that 1.8, 2.x and 3 share: `/api/v2/write` in, InfluxQL on `/query` out.
 
-One measurement a domain, one series a device (tag `device`), fields `received` and the metrics. A point's time is `at` in
-nanoseconds plus a revision: 0 for what was first said of that millisecond, 1 for the first correction, and so on; readers
-go back to milliseconds, and the last point of a millisecond is the one that counts. What is already there is asked for
-only where a reading is not newer than its device's high-water mark, which is read back at open.
+One measurement a domain, one series a device (tag `device`), fields `received` and the metrics. A point's time is
+`at` in nanoseconds plus a revision: 0 for what was first said of that millisecond, 1 for the first correction, and so
+on; readers go back to milliseconds, and the last point of a millisecond is the one that counts. What is already there
+is asked for only where a reading is not newer than its device's high-water mark, which is read back at open.
 
 Two workers that write the same device may both take its first word for a millisecond as revision 0; the later one then
 stands, with the same values and its own `received`. Corrections are numbered as they are written.
