@@ -200,18 +200,16 @@ class Environment:
         self._hear(devices)
         self._outfall = np.array([devices[i].district != RIVER for i in self._water], bool)
         self._kilometres = np.array([d.number("length") for d in self._links]) / 1000
-        for what, index in (("sky", self._sky), ("water", self._water), ("soil", self._soil)):
-            setattr(self, f"_at_{what}", spread(seed, what, [devices[i].id for i in index]))
+        self._at_sky, self._at_water, self._at_soil = (
+            spread(seed, what, [devices[i].id for i in index])
+            for what, index in (("sky", self._sky), ("water", self._water), ("soil", self._soil))
+        )
         self.box = np.array([(p.regional[0] + p.regional[1]) / 2 for p in POLLUTANTS])
         self.wet = 0.0  # mm of rain, as the ground remembers it over five hours
         self._air_noise = Wander(7 * len(self._air), 20)
         self._noise_noise = Wander(len(self._noise), 6)
         table = np.array([(*p.regional, *p.area, p.traffic, p.deposit, p.washed, p.decay) for p in POLLUTANTS])
         self._table = table.T
-
-    _at_sky: Array
-    _at_water: Array
-    _at_soil: Array
 
     def _hear(self, devices: Sequence[Device]) -> None:
         monitors = [devices[i] for i in self._noise]
