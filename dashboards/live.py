@@ -162,7 +162,7 @@ class Relay:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            with contextlib.suppress(RuntimeError):
+            with contextlib.suppress(RuntimeError, WebSocketDisconnect):
                 await socket.close(1013)  # "try again later": the screen reconnects
 
     async def _send(self, socket: WebSocket, screen: Screen) -> None:
