@@ -13,7 +13,7 @@ import psutil
 import pytest
 from websockets.sync.client import connect
 
-from tests.servers import Up, up, wait_until
+from tests.servers import Up, mosquitto, up, wait_until
 
 pytestmark = pytest.mark.server
 
@@ -70,6 +70,13 @@ def test_the_embedded_broker_serves_where_mosquitto_is_not(tmp_path: Path) -> No
         wait_until(lambda: stored(twin.url) > 20, "simulated sensors reach the store through amqtt")
         assert "amqtt" in twin.words()
         assert "2,000 messages a second" in twin.words()
+
+
+def test_a_broker_of_your_own_is_used_and_left_alone(tmp_path: Path) -> None:
+    settings = {"GAOXIN_BROKER__KIND": "outside", "GAOXIN_SIMULATE__HISTORY_H": "0", "GAOXIN_STORE__KIND": "memory"}
+    with mosquitto(tmp_path / "broker") as port, up(tmp_path, **settings, GAOXIN_BROKER__PORT=str(port)) as twin:
+        wait_until(lambda: stored(twin.url) > 20, "simulated sensors reach the store")
+        assert set(twin.children()) == {"node", "simulate"}
 
 
 def run(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
