@@ -1,128 +1,192 @@
-"""Where the zone's sensors stand: about 1,200 devices drawn from the layers, deterministic for a seed.
+"""Where the zone's sensors stand: about 1,200 devices from the layers, deterministic for a seed.
 
-Detectors on every directed link; the rest spread over the districts by what stands there. Positions are in EPSG:4545 until
-the last step. A device lies in the district that it names, and reports through a gateway of that district.
+A detector on every directed link; the rest by what stands where. Positions are in EPSG:4545 until the last step.
+A device lies in the district that it names, and reports through a gateway of that district.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-import geopandas as gpd
+import msgspec
 import numpy as np
+import pyproj
 import shapely
-from shapely import Point
+from shapely import LineString, Point
+from shapely.affinity import translate
 from shapely.geometry.base import BaseGeometry
 
 from layers import zone
-from twin.observation import KINDS, Domain
+from layers.land import Grid, grid
+from twin.observation import KINDS
 from twin.registry import Device, Registry
 
-GATEWAY_SIZE = 50  # devices behind one gateway: one lost gateway is a street's worth, not a district's
-DIRECTIONS = {"E": "东向", "W": "西向", "N": "北向", "S": "南向"}
-INDUSTRIAL = frozenset({"dist:materials", "dist:biopharma", "dist:equipment", "dist:display"})
+GATEWAY_SIZE = 60  # most devices behind one gateway: losing it silences a quarter, not a district
+MARGIN_M = 3.0  # from a district's edge, so that rounding to 7 decimals carries no device over it
+HEADINGS = {"E": "东向", "W": "西向", "N": "北向", "S": "南向"}
+INDUSTRIAL = frozenset({"biopharma", "equipment", "electronic_display", "new_materials"})
+TVOC = "volatileOrganicCompoundsTotal"
 
 
-class _Site:
-    """The districts in EPSG:4545, and how a device comes to be in one of them."""
+class Place:
+    """The layers in EPSG:4545, and where in them something can stand."""
 
-    def __init__(self, districts: gpd.GeoDataFrame, rng: np.random.Generator) -> None:
+    def __init__(self, folder: Path | None, rng: np.random.Generator) -> None:
         self.rng = rng
-        self.rows = list(districts.itertuples())
-        # A margin, so that rounding to 7 decimals cannot carry a device over a border
-        self.inner: dict[str, BaseGeometry] = {d.id: d.geometry.buffer(-3) for d in self.rows}
-        self.names: dict[str, str] = {d.id: d.name for d in self.rows}
-        self.noise: dict[str, str] = {d.id: str(d.noise_class_gb3096) for d in self.rows}
-        self._whole = shapely.union_all(list(self.inner.values()))
-        self._to_degrees = _transformer()
+        self.districts = {d.id: d for d in zone.measured("districts", folder).itertuples()}
+        self.inner: dict[str, BaseGeometry] = {i: d.geometry.buffer(-MARGIN_M) for i, d in self.districts.items()}
+        self.roads = zone.measured("roads", folder)
+        self.river = zone.measured("river", folder)
+        self.bridges = zone.measured("bridges", folder)
+        self.nodes = {n.id: n for n in zone.measured("nodes", folder).itertuples()}
+        self.links = zone.measured("links", folder)
+        self.parcels = zone.measured("landuse", folder)
+        self.marks = {m.id: m for m in zone.measured("landmarks", folder).itertuples()}
+        self.grid: Grid = grid(self.roads)
+        self._degrees = pyproj.Transformer.from_crs(zone.METRIC, zone.STORED, always_xy=True)
+        self._counts: Counter[str] = Counter()
 
-    def inside(self, point: Point) -> Point:
-        """The point itself, or the nearest one that lies well within a district."""
-        return (
-            point
-            if self._whole.contains(point)
-            else shapely.ops.nearest_points(self._whole, point)[0].buffer(0.5).centroid
-        )
+    @cached_property
+    def whole(self) -> BaseGeometry:
+        return shapely.union_all(list(self.inner.values()))
 
-    def district(self, point: Point) -> str:
-        return min(self.inner, key=lambda d: (self.inner[d].distance(point), d))
+    @cached_property
+    def streets(self) -> list[Any]:
+        """One link for both directions of every road but the expressways and bridges of their own."""
+        both = self.links[self.links.direction.isin(["E", "N"]) & (self.links.roadClass != "expressway")]
+        return list(both[~both.road.isin(self.bridges.id)].itertuples())
 
-    def device(self, id: str, name: str, kind: str, point: Point, **attributes: str | float) -> Device:
-        district = self.district(point)
-        if not self.inner[district].contains(point):
-            point = shapely.ops.nearest_points(self.inner[district].buffer(-1), point)[0]
-        lon, lat = self._to_degrees.transform(point.x, point.y)
+    def next(self, prefix: str, digits: int = 2) -> str:
+        self._counts[prefix] += 1
+        return f"{prefix}-{self._counts[prefix]:0{digits}d}"
+
+    def name(self, district: str) -> str:
+        return str(self.districts[district].name).split("（")[0]
+
+    def type(self, district: str) -> str:
+        return str(getattr(self.districts[district], "district_type", ""))
+
+    def ground(self, district: str, uses: Iterable[str] = ()) -> BaseGeometry:
+        """The district's parcels, of the given uses if it has any, without their edges; else all of it."""
+        own = self.parcels[self.parcels.district == district]
+        wanted = own[own.use.isin(list(uses))]
+        ground = shapely.union_all([g.buffer(-15) for g in (own if wanted.empty else wanted).geometry])
+        return self.inner[district] if ground.is_empty else ground
+
+    def beside(self, link: Any, share: float, offset: float) -> Point:
+        """The point at a share of a link's length, or of what of it lies in the zone, `offset` metres to its right."""
+        line = link.geometry
+        if not self.whole.covers(line.interpolate(share, normalized=True)):
+            line = _longest(line.intersection(self.whole)) or line
+        at = line.length * share
+        here, ahead = line.interpolate(max(at - 1, 0)), line.interpolate(min(at + 1, line.length))
+        dx, dy = ahead.x - here.x, ahead.y - here.y
+        step = float(np.hypot(dx, dy))
+        return Point((here.x + ahead.x) / 2 + dy / step * offset, (here.y + ahead.y) / 2 - dx / step * offset)
+
+    def device(self, id: str, name: str, kind: str, at: Point, **attributes: str | float) -> Device:
+        """The device at the point, or as near to it as its district allows."""
+        district = min(self.inner, key=lambda d: (self.inner[d].distance(at), d))
+        if not self.inner[district].covers(at):
+            at = shapely.ops.nearest_points(self.inner[district].buffer(-1), at)[0]
+        lon, lat = self._degrees.transform(at.x, at.y)
         metrics = KINDS[kind].metrics
-        if kind == "air-station" and district not in INDUSTRIAL:
-            metrics = tuple(m for m in metrics if m != "volatileOrganicCompoundsTotal")
+        if kind == "air-station" and self.type(district) not in INDUSTRIAL:
+            metrics = tuple(m for m in metrics if m != TVOC)
         return Device(
             id=id,
             name=name,
             kind=kind,
             district=district,
-            lon=round(float(lon), 7),
-            lat=round(float(lat), 7),
+            lon=round(float(lon), zone.DECIMALS),
+            lat=round(float(lat), zone.DECIMALS),
             metrics=metrics,
             period_s=KINDS[kind].period_s,
             attributes=attributes,
         )
 
+    def scatter(self, within: BaseGeometry, n: int, apart: float) -> list[Point]:
+        """n points inside, `apart` metres from each other where there is room, nearer where there is not."""
+        x0, y0, x1, y1 = within.bounds
+        shapely.prepare(within)
+        found: list[Point] = []
+        while len(found) < n:
+            p = Point(self.rng.uniform(x0, x1), self.rng.uniform(y0, y1))
+            if within.contains(p) and all(p.distance(q) > apart for q in found):
+                found.append(p)
+            apart *= 0.998
+        return found
 
-def _transformer() -> Any:
-    import pyproj
+    def shares(self, total: int, least: int = 1) -> dict[str, int]:
+        """`total` devices over the districts by the square root of their areas, at least `least` each."""
+        weights = {d: float(np.sqrt(g.area)) for d, g in self.inner.items()}
+        rest = total - least * len(weights)
+        exact = {d: rest * w / sum(weights.values()) for d, w in weights.items()}
+        share = {d: least + int(e) for d, e in exact.items()}
+        for d in sorted(exact, key=lambda d: (int(exact[d]) - exact[d], d))[: total - sum(share.values())]:
+            share[d] += 1
+        return share
 
-    return pyproj.Transformer.from_crs(zone.METRIC, zone.STORED, always_xy=True)
+
+def _longest(shape: BaseGeometry) -> LineString | None:
+    return max(
+        (p for p in shapely.get_parts(shape) if p.geom_type == "LineString"), key=lambda p: p.length, default=None
+    )
 
 
-def registry(
-    districts: gpd.GeoDataFrame,
-    nodes: gpd.GeoDataFrame,
-    links: gpd.GeoDataFrame,
-    blocks: gpd.GeoDataFrame,
-    landmarks: gpd.GeoDataFrame,
-    rng: np.random.Generator,
-) -> Registry:
-    """All devices with their gateways, in a fixed order. All frames in EPSG:4545."""
-    site = _Site(districts, rng)
-    marks = {m.id: m for m in landmarks.itertuples()}
+def registry(folder: Path | None, rng: np.random.Generator) -> Registry:
+    """All devices with their gateways, kind by kind in a fixed order."""
+    place = Place(folder, rng)
     found = [
-        *_detectors(site, links),
-        *_environment(site, blocks, links, marks),
-        *_car_parks(site, blocks, links, marks),
-        *_compute(site, marks["poi:dc-300p"].geometry),
-        *_city(site, links),
+        *_detectors(place),
+        *_air(place),
+        *_noise(place),
+        *_weather(place),
+        *_water(place),
+        *_soil(place),
+        *_car_parks(place),
+        *_compute(place),
+        *_lights_and_covers(place),
+        *_drainage(place),
     ]
     return Registry(_behind_gateways(found))
 
 
-def _behind_gateways(found: Sequence[Device]) -> Iterator[Device]:
-    import msgspec
+def _behind_gateways(found: Sequence[Device]) -> list[Device]:
+    """Neighbours from west to east share a gateway."""
+    groups: dict[str, list[Device]] = defaultdict(list)
+    for d in sorted(found, key=lambda d: (round(d.lon, 3), d.lat, d.id)):
+        groups[d.district].append(d)
+    gateway: dict[str, str] = {}
+    for district, members in groups.items():
+        size = -(-len(members) // -(-len(members) // GATEWAY_SIZE))
+        stem = district.removeprefix("dist:")
+        gateway |= {d.id: f"gw-{stem}-{i // size + 1}" for i, d in enumerate(members)}
+    return [msgspec.structs.replace(d, gateway=gateway[d.id]) for d in found]
 
-    seen: Counter[tuple[str, Domain]] = Counter()
-    for d in found:
-        key = d.district, d.domain
-        number = seen[key] // GATEWAY_SIZE + 1
-        seen[key] += 1
-        name = f"gw-{d.district.removeprefix('dist:')}-{d.domain}-{number}"
-        yield msgspec.structs.replace(d, gateway=name)
+
+# ---------------------------------------------------------------- traffic
 
 
-def _detectors(site: _Site, links: gpd.GeoDataFrame) -> Iterator[Device]:
-    crossing = _crossings(links)
-    for link in links.itertuples():
-        # At the middle, on the right-hand side of the direction of travel
-        middle = link.geometry.interpolate(0.5, normalized=True)
-        ahead = link.geometry.interpolate(0.51, normalized=True)
-        dx, dy = ahead.x - middle.x, ahead.y - middle.y
-        length = float(np.hypot(dx, dy))
-        side = Point(middle.x + dy / length * 12, middle.y - dx / length * 12)
-        ends = "→".join(n for n in (crossing(link.fromNode, link.name), crossing(link.toNode, link.name)) if n)
-        name = f"{link.name} {ends}（{DIRECTIONS[link.direction]}）"
-        yield site.device(
+def _detectors(place: Place) -> Iterator[Device]:
+    crossing: dict[str, list[str]] = defaultdict(list)
+    for link in place.links.itertuples():
+        for node in (link.fromNode, link.toNode):
+            if link.name not in crossing[node]:
+                crossing[node].append(link.name)
+
+    def end(node: str, road: str) -> str:
+        return next((n for n in crossing[node] if n != road), str(place.nodes[node].name).removeprefix(road))
+
+    for link in place.links.itertuples():
+        ends = f"{end(link.fromNode, link.name)}→{end(link.toNode, link.name)}"
+        yield place.device(
             f"td-{link.id}",
-            name,
+            f"{link.name} {ends}（{HEADINGS[link.direction]}）",
             "link-detector",
-            site.inside(side),
+            place.beside(link, 0.5, 12.0),
             link=link.id,
             road=link.road,
             roadName=link.name,
@@ -136,255 +200,291 @@ def _detectors(site: _Site, links: gpd.GeoDataFrame) -> Iterator[Device]:
         )
 
 
-def _crossings(links: gpd.GeoDataFrame) -> Any:
-    """(node, road) → the name of another road that meets there, empty at the end of the network."""
-    at: dict[str, set[str]] = defaultdict(set)
-    for link in links.itertuples():
-        at[link.fromNode].add(link.name)
-        at[link.toNode].add(link.name)
-    return lambda node, road: next(iter(sorted(at[node] - {road})), "")
+# ---------------------------------------------------------------- environment
+
+# A plant from which a plume drifts south-east: stations upwind of it and at these metres downwind, so that readings
+# tell the source. At 1.2 m/s the front takes 12 minutes from the first to the second.
+PLANT = "poi:kelong"
+PLUME_M = (-900.0, 150.0, 1_014.0, 1_900.0)
 
 
-def _spread(site: _Site, within: BaseGeometry, n: int, apart: float) -> list[Point]:
-    """n points inside, as far apart as `apart` metres where there is room for that."""
-    x0, y0, x1, y1 = within.bounds
-    found: list[Point] = []
-    shapely.prepare(within)
-    for attempt in range(20_000):
-        if len(found) == n:
-            break
-        p = Point(site.rng.uniform(x0, x1), site.rng.uniform(y0, y1))
-        room = apart * 0.97 ** (attempt // 40)
-        if within.contains(p) and all(p.distance(q) > room for q in found):
-            found.append(p)
-    return found
-
-
-def _shares(site: _Site, total: int, least: int = 1) -> dict[str, int]:
-    """`total` devices over the districts by the square root of their areas, at least `least` each."""
-    weights = {d: float(np.sqrt(g.area)) for d, g in site.inner.items()}
-    rest = total - least * len(weights)
-    exact = {d: rest * w / sum(weights.values()) for d, w in weights.items()}
-    share = {d: least + int(e) for d, e in exact.items()}
-    for d in sorted(exact, key=lambda d: (int(exact[d]) - exact[d], d))[: total - sum(share.values())]:
-        share[d] += 1
-    return share
-
-
-def _environment(
-    site: _Site, blocks: gpd.GeoDataFrame, links: gpd.GeoDataFrame, marks: dict[str, Any]
-) -> Iterator[Device]:
-    number = 0
-    for district, n in _shares(site, 20).items():
-        for p in _spread(site, site.inner[district].buffer(-150), n, 2_500):
-            number += 1
-            yield site.device(f"aq-{number:02d}", f"{site.names[district]}{number}号空气站", "air-station", p)
-    # A line of four across the new-materials park along the prevailing wind, so that a plume can be told from its source
-    plant = marks["poi:kelong"].geometry
-    for dx, dy in ((-900, 900), (150, -150), (700, -700), (1400, -1400)):
-        number += 1
-        p = Point(plant.x + dx, plant.y + dy)
-        yield site.device(f"aq-{number:02d}", f"新材料园{number}号空气站", "air-station", site.inside(p))
-    yield from _noise(site, links)
-    for i, (district, n) in enumerate(_shares(site, 12).items()):
-        for p in _spread(site, site.inner[district].buffer(-100), n, 1_500):
-            yield site.device(
-                f"so-{district.removeprefix('dist:')}-{n}{i}{int(p.x) % 97:02d}",
-                f"{site.names[district]}土壤站",
-                "soil-station",
-                p,
+def _air(place: Place) -> Iterator[Device]:
+    for district, n in place.shares(24 - len(PLUME_M)).items():
+        for k, at in enumerate(place.scatter(place.ground(district), n, 2_500), 1):
+            yield place.device(place.next("aq"), f"{place.name(district)}{k}号空气站", "air-station", at)
+    if PLANT in place.marks:
+        plant = place.marks[PLANT]
+        for metres in PLUME_M:
+            at = translate(plant.geometry, metres * np.sqrt(0.5), -metres * np.sqrt(0.5))
+            side = "上风向" if metres < 0 else f"下风向{metres:.0f}米"
+            yield place.device(
+                place.next("aq"), f"{plant.name}{side}空气站", "air-station", at, poi=PLANT, downwind=metres
             )
-    for i, district in enumerate(("river", "mixed", "university", "materials", "equipment", "aihub"), 1):
-        p = _spread(site, site.inner[f"dist:{district}"].buffer(-200), 1, 1)[0]
-        yield site.device(f"wx-{i:02d}", f"{site.names[f'dist:{district}']}气象站", "weather-station", p)
-    yield from _water(site, marks)
 
 
-def _noise(site: _Site, links: gpd.GeoDataFrame) -> Iterator[Device]:
-    """A third beside main roads (class 4a within 35 m of one), the rest amid the districts."""
-    main = links[(links.roadClass == "arterial") & (links.direction.isin(["E", "N"]))]
-    number = 0
-    for link in main.iloc[:: max(1, len(main) // 20)].head(20).itertuples():
-        number += 1
-        middle = link.geometry.interpolate(0.35, normalized=True)
-        p = site.inside(Point(middle.x + 25, middle.y + 25))
-        yield site.device(f"ns-{number:02d}", f"{link.name}噪声监测点", "noise-monitor", p, noiseClass="4a")
-    for district, n in _shares(site, 40, least=2).items():
-        for p in _spread(site, site.inner[district].buffer(-120), n, 1_200):
-            number += 1
-            name = f"{site.names[district]}噪声监测点"
-            yield site.device(f"ns-{number:02d}", name, "noise-monitor", p, noiseClass=site.noise[district])
+def _noise(place: Place) -> Iterator[Device]:
+    """A third beside main roads (class 4a reaches some 35 m from the kerb, GB/T 15190), the rest amid the districts."""
+    main = [s for s in place.streets if s.roadClass == "arterial"]
+    for i in np.linspace(0, len(main) - 1, 20).round().astype(int):
+        link = main[i]
+        yield place.device(
+            place.next("ns"),
+            f"{link.name}道路交通噪声监测点",
+            "noise-monitor",
+            place.beside(link, 0.35, 30.0),
+            noiseClass="4a",
+            road=link.road,
+        )
+    for district, n in place.shares(40, least=2).items():
+        usual = getattr(place.districts[district], "noise_class_gb3096", 2)
+        for k, at in enumerate(place.scatter(place.ground(district), n, 1_500), 1):
+            name = f"{place.name(district)}{k}号噪声监测点"
+            yield place.device(place.next("ns"), name, "noise-monitor", at, noiseClass=str(usual))
 
 
-def _water(site: _Site, marks: dict[str, Any]) -> Iterator[Device]:
-    river = site.inner["dist:river"]
-    bank = zone.measured("river")
-    line = bank[bank.id == "river:wei:centre"].geometry.iloc[0]
-    bridge = zone.measured("roads")
-    north_end = bridge[bridge.id == "bridge:wei"].geometry.iloc[0].interpolate(0)
-    gauge = shapely.ops.nearest_points(river.buffer(-5), north_end)[0]
-    yield site.device("ws-wei-gauge", "渭河高新水文站", "water-station", gauge)
-    west, east = (river.bounds[0], river.bounds[2])
-    along = [line.interpolate(line.project(Point(x, gauge.y))) for x in np.linspace(west + 800, east - 800, 5)]
-    for i, p in enumerate(along, 1):
-        on_bank = shapely.ops.nearest_points(river.buffer(-5), p)[0]
-        yield site.device(f"ws-{i:02d}", f"渭河{i}号水质断面", "water-station", on_bank)
-    for i, district in enumerate(("materials", "display"), 6):
-        p = _spread(site, site.inner[f"dist:{district}"].buffer(-200), 1, 1)[0]
-        yield site.device(f"ws-{i:02d}", f"{site.names[f'dist:{district}']}排口", "water-station", p)
+def _weather(place: Place) -> Iterator[Device]:
+    largest = sorted(place.inner, key=lambda d: (-place.inner[d].area, d))[:6]
+    for district in largest:
+        at = place.ground(district).representative_point()
+        yield place.device(place.next("wx"), f"{place.name(district)}气象站", "weather-station", at)
 
 
-# use, spaces, and which landmarks have one of their own
-_LOTS: Sequence[tuple[str, str, str, int]] = (
-    ("poi:lsd-park", "两寺渡公园停车场", "park", 1_100),
-    ("poi:music", "音乐节场地停车场", "park", 700),
-    ("poi:kite", "风筝节场地停车场", "park", 600),
-    ("poi:live", "高新Live地下停车场", "mall", 1_260),
-    ("poi:ai-hub", "AI创新港停车场", "office", 380),
-    ("poi:brain", "运营服务中心停车场", "office", 240),
-    ("poi:digital", "数字会客厅停车场", "office", 160),
-    ("poi:dc-300p", "算力中心停车场", "office", 120),
-    ("poi:g85", "彩虹基板玻璃厂区停车场", "factory_shift", 900),
-    ("poi:caihong", "彩虹光电厂区停车场", "factory_shift", 1_200),
-    ("poi:incubator", "电子显示孵化器停车场", "office", 420),
-    ("poi:shengyi", "生益科技停车场", "factory_shift", 520),
-    ("poi:mengtao", "高新梦桃学校停车场", "school_pickup", 90),
-    ("poi:first-school", "高新第一学校停车场", "school_pickup", 110),
-    ("poi:fangnan", "纺南城小学停车场", "school_pickup", 70),
-    ("poi:xinyue", "新悦国际酒店停车场", "mall", 320),
-    ("poi:fourpoints", "福朋喜来登酒店停车场", "mall", 280),
-    ("poi:qidian", "启点酒店停车场", "mall", 150),
-    ("poi:unipark", "国家大学科技园停车场", "office", 650),
-    ("poi:xjtu", "西安交大创新港停车场", "office", 540),
-    ("poi:biocity", "咸阳生物城停车场", "office", 480),
-    ("poi:buchang", "步长制药停车场", "factory_shift", 760),
-    ("poi:fukou", "福蔻光学停车场", "factory_shift", 340),
-    ("poi:hydrogen", "氢能创新园停车场", "office", 300),
-    ("poi:kelong", "科隆新材料停车场", "factory_shift", 420),
-    ("poi:xixiang", "西橡院停车场", "office", 260),
-    ("poi:taishibang", "泰世邦停车场", "factory_shift", 380),
-    ("poi:huatai", "华泰厨具停车场", "factory_shift", 300),
-    ("poi:dukepu", "杜克普停车场", "factory_shift", 320),
+def _water(place: Place) -> Iterator[Device]:
+    """The gauge and five sections along the bank, and the outfalls of two districts, where these are nearest to it."""
+    belt = next((d for d in place.inner if place.type(d) == "ecology"), None)
+    lines = [g for g in place.river.geometry if g.geom_type == "LineString"]
+    if belt is None or not lines:
+        return
+    bank = place.inner[belt].buffer(-2)
+    west, _, east, _ = bank.bounds
+    river = _longest(lines[-1].intersection(shapely.box(west, -1e8, east, 1e8)))
+    if river is None:
+        return
+
+    def by_river(p: BaseGeometry, within: BaseGeometry) -> Point:
+        return shapely.ops.nearest_points(within, p)[0]
+
+    if len(place.bridges):
+        crossing = place.bridges.geometry.iloc[0].intersection(river)
+        yield place.device(
+            "ws-wei-gauge", "渭河高新水文站（大桥断面）", "water-station", by_river(crossing.centroid, bank)
+        )
+    for share in np.linspace(0.06, 0.94, 5):
+        at = by_river(river.interpolate(share, normalized=True), bank)
+        id = place.next("ws")
+        yield place.device(id, f"渭河{int(id[3:])}号水质断面", "water-station", at)
+    works = sorted(
+        (d for d in place.inner if place.type(d) in INDUSTRIAL), key=lambda d: place.inner[d].distance(river)
+    )
+    for district in works[:2]:
+        at = by_river(river, place.inner[district].buffer(-30))
+        yield place.device(place.next("ws"), f"{place.name(district)}雨污排口", "water-station", at)
+
+
+def _soil(place: Place) -> Iterator[Device]:
+    for district, n in place.shares(12).items():
+        soft = place.ground(district, ("farmland", "park", "green"))
+        for k, at in enumerate(place.scatter(soft, n, 1_500), 1):
+            yield place.device(place.next("so"), f"{place.name(district)}{k}号土壤站", "soil-station", at)
+
+
+# ---------------------------------------------------------------- parking
+
+# landmark, use, spaces. The two event grounds have 1,800 between them
+_LOTS: Sequence[tuple[str, str, int]] = (
+    ("poi:lsd-park", "park", 1_100),
+    ("poi:music", "park", 700),
+    ("poi:kite", "park", 600),
+    ("poi:monet", "park", 240),
+    ("poi:live", "mall", 1_260),
+    ("poi:ai-hub", "office", 380),
+    ("poi:brain", "office", 240),
+    ("poi:digital", "office", 160),
+    ("poi:dc-300p", "office", 120),
+    ("poi:g85", "factory_shift", 900),
+    ("poi:caihong", "factory_shift", 1_200),
+    ("poi:incubator", "office", 420),
+    ("poi:shengyi", "factory_shift", 520),
+    ("poi:mengtao", "school_pickup", 90),
+    ("poi:first-school", "school_pickup", 110),
+    ("poi:fangnan", "school_pickup", 70),
+    ("poi:xinyue", "mall", 320),
+    ("poi:fourpoints", "mall", 280),
+    ("poi:qidian", "mall", 150),
+    ("poi:unipark", "office", 650),
+    ("poi:xjtu", "office", 540),
+    ("poi:poc", "office", 180),
+    ("poi:biocity", "office", 480),
+    ("poi:buchang", "factory_shift", 760),
+    ("poi:fukou", "factory_shift", 340),
+    ("poi:hydrogen", "office", 300),
+    ("poi:kelong", "factory_shift", 420),
+    ("poi:xixiang", "office", 260),
+    ("poi:taishibang", "factory_shift", 380),
+    ("poi:huatai", "factory_shift", 300),
+    ("poi:dukepu", "factory_shift", 320),
 )
-_BLOCK_USE = {
-    "residential": ("住区", "residential", (220, 900)),
-    "commercial": ("商业", "mall", (260, 700)),
-    "education": ("校区", "office", (120, 320)),
-    "research": ("园区", "office", (180, 460)),
-    "industry": ("厂区", "factory_shift", (160, 520)),
-    "park": ("河岸", "park", (120, 300)),
+# What the lots of ordinary parcels are: use of land → how many, what they are called, use, range of spaces
+_ORDINARY: dict[str, tuple[int, str, str, tuple[int, int]]] = {
+    "residential": (7, "居住区", "residential", (220, 900)),
+    "commercial": (6, "商业街区", "mall", (260, 700)),
+    "education": (3, "学校", "school_pickup", (60, 140)),
+    "research": (5, "科研园", "office", (180, 460)),
+    "industry": (5, "厂区", "factory_shift", (160, 520)),
+    "park": (3, "滨河公园", "park", (120, 300)),
 }
+EVENT, EVENT_SPILL_M = "poi:lsd-park", 800.0
+# Where the crowd of an event goes on foot from: not a works' yard nor a school's
+_SPILL = {"commercial": "mall", "research": "office", "residential": "residential"}
 
 
-def _car_parks(
-    site: _Site, blocks: gpd.GeoDataFrame, links: gpd.GeoDataFrame, marks: dict[str, Any]
-) -> Iterator[Device]:
-    number = 0
-
-    def lot(name: str, use: str, spaces: int, point: Point, on_street: bool = False) -> Device:
-        nonlocal number
-        number += 1
-        return site.device(
-            f"pk-{number:02d}",
-            name,
-            "car-park",
-            site.inside(point),
-            capacity=float(spaces),
-            use=use,
-            onStreet=float(on_street),
-        )
-
-    for mark, name, use, spaces in _LOTS:
-        p = marks[mark].geometry
-        yield lot(name, use, spaces, Point(p.x + 70, p.y - 60))
-    # Where an event at the park spills to: four lots within 800 m of it
-    park = marks["poi:lsd-park"].geometry
-    for i, (dx, dy) in enumerate(((-420, 160), (-250, 480), (-560, -120), (-100, 620)), 1):
-        yield lot(
-            f"两寺渡周边{i}号停车场", "mall" if i % 2 else "residential", 180 + 60 * i, Point(park.x + dx, park.y + dy)
-        )
-    for use, (label, kind, (low, high)) in _BLOCK_USE.items():
-        some = blocks[(blocks.use == use) & (blocks.area > 60_000)]
-        for block in some.iloc[:: max(1, len(some) // 5)].head(5).itertuples():
-            spaces = int(site.rng.integers(low, high) // 10 * 10)
-            yield lot(
-                f"{site.names[block.district]}{label}停车场{number + 1}",
-                kind,
-                spaces,
-                block.geometry.representative_point(),
-            )
-    streets = links[
-        (links.roadClass != "expressway") & (links.direction.isin(["E", "N"])) & (links.road != "bridge:wei")
-    ]
-    for link in streets.iloc[7 :: len(streets) // 20].head(20).itertuples():
-        p = link.geometry.interpolate(0.7, normalized=True)
-        yield lot(
-            f"{link.name}路侧停车{number + 1}", "mall", int(site.rng.integers(24, 80)), Point(p.x - 16, p.y + 16), True
-        )
+def _car_parks(place: Place) -> Iterator[Device]:
+    for mark, use, spaces in _LOTS:
+        if mark in place.marks:
+            m = place.marks[mark]
+            corner = translate(place.grid.flat(m.geometry), 0.4 * m.width_m, -0.42 * m.depth_m)
+            yield _lot(place, f"{m.name}停车场", use, spaces, place.grid.turned(corner), poi=mark)
+    ordinary = place.parcels[place.parcels.landmark.isna() & (place.parcels.area > 25_000)]
+    near = _around_the_event(place, ordinary)
+    for k, parcel in enumerate(near, 1):
+        yield _lot(place, f"两寺渡周边{k}号停车场", _SPILL[parcel.use], 180 + 60 * k, _middle(parcel))
+    yield from _ordinary_lots(place, ordinary[~ordinary.id.isin([p.id for p in near])])
+    kerbs = [s for s in place.streets if s.roadClass in ("collector", "local")]
+    for k, i in enumerate(_evenly(len(kerbs), 20), 1):
+        spaces, at = int(place.rng.integers(24, 80)), place.beside(kerbs[i], 0.7, 14.0)
+        yield _lot(place, f"{kerbs[i].name}路侧停车{k}段", "mall", spaces, at, street=kerbs[i].road)
 
 
-def _compute(site: _Site, hall: Point) -> Iterator[Device]:
-    """The 300P hall: 30 racks of four eight-card servers in five rows, chillers and power beside it."""
-    yield site.device("cc-300p", "300P先进算力中心", "compute-centre", hall, nameplateP=300.0, cards=960.0)
-    for i in range(120):
-        rack, slot = divmod(i, 4)
-        row, column = divmod(rack, 6)
-        p = Point(hall.x - 36 + column * 13 + slot * 2.4, hall.y - 22 + row * 11)
-        yield site.device(
-            f"sv-{i + 1:03d}",
+def _around_the_event(place: Place, parcels: Any) -> list[Any]:
+    if EVENT not in place.marks:
+        return []
+    away = parcels.geometry.representative_point().distance(place.marks[EVENT].geometry)
+    near = parcels[parcels.use.isin(list(_SPILL)) & (away < EVENT_SPILL_M - 50)]
+    return list(near.loc[away[near.index].sort_values(kind="stable").index].head(6).itertuples())
+
+
+def _ordinary_lots(place: Place, parcels: Any) -> Iterator[Device]:
+    for land, (n, label, use, spaces) in _ORDINARY.items():
+        some = list(parcels[parcels.use == land].itertuples())
+        for k, i in enumerate(_evenly(len(some), n), 1):
+            size = int(place.rng.integers(*spaces) // 10 * 10)
+            yield _lot(place, f"{place.name(some[i].district)}{label}{k}号停车场", use, size, _middle(some[i]))
+    # No hospital is named in the sources: two, as any town of this size has
+    homes = list(parcels[parcels.use == "residential"].itertuples())
+    for k, i in enumerate(_evenly(len(homes), 2), 1):
+        yield _lot(place, f"综合医院{k}（示意）停车场", "hospital", 420 - 60 * k, translate(_middle(homes[i]), 40, 40))
+
+
+def _evenly(total: int, n: int) -> list[int]:
+    return [int((i + 0.5) * total / n) for i in range(min(n, total))]
+
+
+def _middle(parcel: Any) -> Point:
+    return parcel.geometry.representative_point()
+
+
+def _lot(place: Place, name: str, use: str, spaces: int, at: Point, *, poi: str = "", street: str = "") -> Device:
+    more: dict[str, str | float] = {k: v for k, v in {"poi": poi, "road": street}.items() if v}
+    on_street = float(bool(street))
+    return place.device(
+        place.next("pk"), name, "car-park", at, capacity=float(spaces), use=use, onStreet=on_street, **more
+    )
+
+
+# ---------------------------------------------------------------- compute
+
+HALL = "poi:dc-300p"
+CARDS, SERVERS, PER_RACK, RACKS_A_ROW = 8, 120, 4, 6
+
+
+def _compute(place: Place) -> Iterator[Device]:
+    """The 300P hall: 30 racks of four eight-card servers in five rows; chillers to its north, power to its south."""
+    if HALL not in place.marks:
+        return
+    mark = place.marks[HALL]
+    centre = place.grid.flat(mark.geometry)
+
+    def at(dx: float, dy: float) -> Point:
+        return place.grid.turned(translate(centre, dx, dy))
+
+    cards = float(CARDS * SERVERS)
+    yield place.device("cc-300p", mark.name, "compute-centre", at(0, 0), nameplateP=300.0, cards=cards, poi=HALL)
+    for i in range(SERVERS):
+        rack, slot = divmod(i, PER_RACK)
+        row, column = divmod(rack, RACKS_A_ROW)
+        yield place.device(
+            place.next("sv", 3),
             f"算力服务器 {row + 1}排{column + 1}柜{slot + 1}",
             "server",
-            p,
+            at(-46 + column * 16 + slot * 3.2, -24 + row * 12),
             rack=f"R{rack + 1:02d}",
-            cards=8.0,
+            cards=float(CARDS),
         )
     for i in range(4):
-        p = Point(hall.x - 45 + i * 28, hall.y + 52)
-        yield site.device(
-            f"ch-{i + 1}", f"{i + 1}号冷水机组" + ("（备用）" if i == 3 else ""), "chiller", p, standby=float(i == 3)
+        spare = "（备用）" if i == 3 else ""
+        yield place.device(
+            f"ch-{i + 1}", f"{i + 1}号冷水机组{spare}", "chiller", at(-42 + i * 28, 52), standby=float(i == 3)
         )
     for i in range(4):
-        yield site.device(f"pu-{i + 1}", f"{i + 1}号供配电单元", "power-unit", Point(hall.x - 45 + i * 28, hall.y - 52))
+        yield place.device(f"pu-{i + 1}", f"{i + 1}号供配电单元", "power-unit", at(-42 + i * 28, -52))
 
 
-def _city(site: _Site, links: gpd.GeoDataFrame) -> Iterator[Device]:
-    streets = links[
-        (links.roadClass != "expressway") & (links.direction.isin(["E", "N"])) & (links.road != "bridge:wei")
-    ]
-    lengths = streets.length.to_numpy(float)
-
-    def along(n: int, offset: float) -> Iterator[tuple[Any, Point]]:
-        """n places at equal steps along all streets laid end to end, `offset` metres to their left."""
-        ends = np.cumsum(lengths)
-        for s in (np.arange(n) + 0.5) * ends[-1] / n:
-            i = int(np.searchsorted(ends, s))
-            link = next(streets.iloc[[i]].itertuples())
-            p = link.geometry.interpolate(s - (ends[i] - lengths[i]))
-            yield link, site.inside(Point(p.x - offset, p.y + offset))
-
-    for i, (link, p) in enumerate(along(160, 14), 1):
-        yield site.device(f"sl-{i:03d}", f"{link.name}路灯控制柜{i}", "street-light", p, road=link.road)
-    for i, (link, p) in enumerate(along(200, 5), 1):
-        yield site.device(f"mh-{i:03d}", f"{link.name}井盖{i}", "manhole", p, road=link.road)
-    for i, (link, p) in enumerate(along(14, 40), 1):
-        yield site.device(f"ps-{i:02d}", f"{link.name}排水泵站{i}", "pumping-station", p, road=link.road, pumps=4.0)
-    yield from _underpasses(site)
+# ---------------------------------------------------------------- city facilities
 
 
-def _underpasses(site: _Site) -> Iterator[Device]:
-    """Where the north-south roads pass under the expressway, and 星火大道 under the railway spur."""
-    roads = zone.measured("roads")
-    expressway = roads[roads.id == "road:ew:x1"].geometry.iloc[0]
-    number = 0
-    for road in roads[(roads.orientation == "NS")].itertuples():
-        cut = road.geometry.intersection(expressway)
-        if cut.is_empty or number == 7:
-            continue
-        number += 1
-        yield site.device(
-            f"up-{number}", f"{road.name}下穿西宝高速", "underpass", site.inside(cut.centroid), road=road.id
+def _along(place: Place, n: int, offset: float) -> Iterator[tuple[Any, Point]]:
+    """n places at equal steps along all streets laid end to end, by turns to the right and the left of them."""
+    ends = np.cumsum([s.geometry.length for s in place.streets])
+    for i, s in enumerate((np.arange(n) + 0.5) * ends[-1] / n):
+        link = place.streets[k := int(np.searchsorted(ends, s))]
+        share = 1 - (ends[k] - s) / link.geometry.length
+        yield link, place.beside(link, float(share), offset if i % 2 else -offset)
+
+
+def _lights_and_covers(place: Place) -> Iterator[Device]:
+    for link, at in _along(place, 160, 16.0):
+        id = place.next("sl", 3)
+        yield place.device(id, f"{link.name}路灯控制柜{int(id[3:])}", "street-light", at, road=link.road)
+    for link, at in _along(place, 200, 6.0):
+        id = place.next("mh", 3)
+        yield place.device(id, f"{link.name}井盖{int(id[3:])}", "manhole", at, road=link.road)
+
+
+UNDERPASSES = 8
+RAIL = "road:ew:04"  # 星火大道 dips under a railway spur
+
+
+def _drainage(place: Place) -> Iterator[Device]:
+    for link, at in _along(place, 14, 36.0):
+        id = place.next("ps")
+        name = f"{link.name}排水泵站{int(id[3:])}"
+        yield place.device(id, name, "pumping-station", at, road=link.road, pumps=4.0)
+    rail = [s for s in place.streets if s.road == RAIL]
+    if rail:
+        middle = rail[len(rail) // 2]
+        at = place.beside(middle, 0.4, 0.5)
+        yield place.device(
+            place.next("up"), f"{middle.name}下穿铁路专用线", "underpass", at, road=RAIL, link=middle.id, under="rail"
         )
-    spark = roads[roads.id == "road:ew:04"].itertuples()
-    street = next(iter(spark))
-    p = street.geometry.interpolate(0.42, normalized=True)
-    yield site.device(f"up-{number + 1}", "星火大道下穿铁路", "underpass", site.inside(p), road=street.id)
+    for link, at, over in _under_expressways(place)[: UNDERPASSES - bool(rail)]:
+        yield place.device(
+            place.next("up"),
+            f"{link.name}下穿{over.name}",
+            "underpass",
+            at,
+            road=link.road,
+            link=link.id,
+            under=over.id,
+        )
+
+
+def _under_expressways(place: Place) -> list[tuple[Any, Point, Any]]:
+    """(link, point, expressway) where a street passes below one, main streets first; a bridge passes above."""
+    found = []
+    for over in place.roads[place.roads.road_class == "expressway"].itertuples():
+        for road in place.roads[place.roads.road_class != "expressway"].itertuples():
+            cut = road.geometry.intersection(over.geometry)
+            near = [s for s in place.streets if s.road == road.id and not cut.is_empty and s.geometry.distance(cut) < 5]
+            if near and not isinstance(near[0].bridge, str):
+                found.append((near[0], cut.centroid, over))
+    return sorted(found, key=lambda f: (-f[0].lanes, f[0].id))

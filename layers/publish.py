@@ -4,51 +4,43 @@ import json
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import shapely
+import numpy as np
 
 from layers import zone
 from twin.registry import Registry
 
-Name = Literal[
-    "boundary", "districts", "roads", "links", "river", "bridges", "landmarks", "buildings", "landuse", "devices"
-]
+Name = Literal[zone.Name, "devices"]
 NAMES: tuple[Name, ...] = get_args(Name)
+
+DECIMALS = 6  # a decimetre: finer than any screen shows
 
 
 def geojson(name: Name, folder: Path | None = None, *, registry: Registry) -> bytes:
-    """`devices` and `links` have the device's position in the registry as feature id; `links` those that have a detector."""
+    """A FeatureCollection, UTF-8. `folder` holds the user's own layers, if any.
+
+    `devices` and `links` have for their numeric feature id the device's position in the registry, as frames do; `links`
+    are those that have a detector. Buildings have `height` and `base` in metres, `kind` and, some, a `name`. The
+    others have all their properties.
+    """
     match name:
         case "devices":
             features = _devices(registry)
         case "links":
             features = _links(registry, folder)
-        case "bridges":
-            roads = zone.layer("roads", folder)
-            features = _features(roads[roads["id"].str.startswith("bridge:")])
-        case "roads":
-            roads = zone.layer("roads", folder)
-            features = _features(roads[~roads["id"].str.startswith("bridge:")])
+        case "buildings":
+            features = _buildings(folder)
         case _:
-            features = _features(zone.layer(name, folder))
-    return json.dumps(
-        {"type": "FeatureCollection", "name": name, "features": features}, ensure_ascii=False, separators=(",", ":")
-    ).encode()
+            frame = zone.layer(name, folder)
+            features = zone.features(frame.drop(columns="geometry"), frame.geometry, DECIMALS)
+    collection = {"type": "FeatureCollection", "name": name, "features": features}
+    return json.dumps(collection, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _features(frame: Any) -> list[dict[str, Any]]:
-    columns = [c for c in frame.columns if c != "geometry"]
-    return [
-        {
-            "type": "Feature",
-            "properties": {k: v for k, v in row.items() if v is not None and v == v},
-            "geometry": _geometry(geometry),
-        }
-        for row, geometry in zip(json.loads(frame[columns].to_json(orient="records")), frame.geometry, strict=True)
-    ]
-
-
-def _geometry(geometry: shapely.Geometry) -> Any:
-    return json.loads(shapely.to_geojson(geometry), parse_float=lambda text: round(float(text), 6))
+def _buildings(folder: Path | None) -> list[dict[str, Any]]:
+    frame = zone.layer("buildings", folder)
+    frame["base"] = 0
+    shown = frame[[c for c in ("kind", "name", "height", "base") if c in frame]]
+    return zone.features(shown, frame.geometry, DECIMALS)
 
 
 def _devices(registry: Registry) -> list[dict[str, Any]]:
@@ -64,14 +56,14 @@ def _devices(registry: Registry) -> list[dict[str, Any]]:
                 "district": d.district,
                 "headline": d.headline,
             },
-            "geometry": {"type": "Point", "coordinates": [round(d.lon, 6), round(d.lat, 6)]},
+            "geometry": {"type": "Point", "coordinates": np.round([d.lon, d.lat], DECIMALS).tolist()},
         }
         for i, d in enumerate(registry)
     ]
 
 
 def _links(registry: Registry, folder: Path | None) -> list[dict[str, Any]]:
-    detector = {str(d.attributes["link"]): i for i, d in enumerate(registry) if "link" in d.attributes}
+    detector = {str(d.attributes.get("link")): i for i, d in enumerate(registry) if d.kind == "link-detector"}
     return [
         {
             "type": "Feature",
@@ -84,7 +76,7 @@ def _links(registry: Registry, folder: Path | None) -> list[dict[str, Any]]:
                 "lanes": link.lanes,
                 "device": registry.devices[detector[link.id]].id,
             },
-            "geometry": _geometry(link.geometry),
+            "geometry": zone.coordinates(link.geometry, DECIMALS),
         }
         for link in zone.layer("links", folder).itertuples()
         if link.id in detector
