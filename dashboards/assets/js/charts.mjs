@@ -18,9 +18,9 @@ const PALETTE = ["#35c6f4", "#f5c542", "#58d68d", "#b58cff", "#ffb454"];
 
 // ---------------------------------------------------------------- specs into options: pure
 
-/** The ECharts option of a spec; `rem` is the root font size in px, which all sizes follow. */
-export function option(spec, rem, { width = 0 } = {}) {
-  const made = KINDS[spec?.kind]?.(spec, rem, width);
+/** The ECharts option of a spec, null for none; `rem` is the root font size in px, which all sizes follow. */
+export function option(spec, rem, { width = 0, height = 0 } = {}) {
+  const made = Object.hasOwn(KINDS, spec?.kind ?? "") && KINDS[spec.kind](spec, rem, { width, height });
   return made ? { animation: false, textStyle: { fontFamily: FONT, color: INK }, ...made } : null;
 }
 
@@ -29,8 +29,8 @@ const KINDS = { bars, columns, line, ring, spark };
 const finite = (value) => (typeof value === "number" && Number.isFinite(value) ? value : null);
 const greatest = (rows) => Math.max(0, ...rows.map((r) => finite(r.value) ?? 0)) || 1;
 
-function bars({ rows = [], max }, rem, width) {
-  const size = 0.9 * rem;
+function bars({ rows = [], max }, rem, { width, height }) {
+  const size = height && rows.length ? Math.min(rem, (0.8 * height) / rows.length) : rem;
   const labels = rows.map((r) => r.label ?? "");
   const texts = rows.map((r) => r.text ?? "—");
   const left = Math.min(textWidth(labels, size), width ? width * 0.42 : Infinity);
@@ -53,7 +53,7 @@ function bars({ rows = [], max }, rem, width) {
     series: [
       {
         type: "bar",
-        barWidth: 0.42 * rem,
+        barWidth: 0.42 * size,
         showBackground: true,
         backgroundStyle: { color: TRACK, borderRadius: rem },
         data: rows.map((r) => ({ value: finite(r.value), itemStyle: { color: faded(r.colour, 1), borderRadius: rem } })),
@@ -240,10 +240,10 @@ export function withGaps(at = [], values = []) {
   return points;
 }
 
-/** About how wide the widest of these is: a Chinese character is as wide as it is high, others a little over half. */
+/** About how wide the widest of these is, a little generously: a Chinese character is as wide as it is high. */
 export function textWidth(texts, size) {
-  const ems = texts.map((t) => [...String(t)].reduce((sum, c) => sum + (c > "\u2e80" ? 1 : 0.58), 0));
-  return Math.max(0, ...ems) * size;
+  const ems = texts.map((t) => [...String(t)].reduce((sum, c) => sum + (c > "\u2e80" ? 1 : /[A-Z%]/.test(c) ? 0.72 : /[.,: ]/.test(c) ? 0.32 : 0.58), 0));
+  return (Math.max(0, ...ems) + 0.1) * size;
 }
 
 function faded(colour = "#6b7684", opacity) {
@@ -282,7 +282,7 @@ function render(held, element, resized = false) {
   const { clientWidth: width, clientHeight: height } = element;
   if (!width || !height) return;
   const rem = parseFloat(getComputedStyle(document.documentElement).fontSize) || 16;
-  const wanted = option(held.spec, rem, { width });
+  const wanted = option(held.spec, rem, { width, height });
   element.toggleAttribute("data-empty", wanted === null);
   if (wanted === null) {
     held.chart?.clear();

@@ -34,6 +34,15 @@ export function outside(rings, margin = 1) {
   return { type: "Feature", properties: {}, geometry: { type: "Polygon", coordinates: [frame, ...rings] } };
 }
 
+/** Lines each `step` degrees of latitude (and about as far apart in longitude) over a box and well around it. */
+export function grid([w, s, e, n], step = 0.01, around = 0.12) {
+  const across = step / Math.cos((((s + n) / 2) * Math.PI) / 180);
+  const lines = [];
+  for (let y = Math.floor((s - around) / step) * step; y <= n + around; y += step) lines.push([[w - around, y], [e + around, y]]);
+  for (let x = w - around; x <= e + around; x += across) lines.push([[x, s - around], [x, n + around]]);
+  return { type: "FeatureCollection", features: [{ type: "Feature", properties: {}, geometry: { type: "MultiLineString", coordinates: lines } }] };
+}
+
 /** The point of a polygon farthest from its edges, to about a fiftieth of its size: where a label fits best. */
 export function labelPoint(ring, grid = 24) {
   const [w, s, e, n] = bounds({ features: [{ geometry: { coordinates: ring } }] });

@@ -5,13 +5,14 @@
 
 import * as maplibre from "../vendor/maplibre.mjs";
 import { appearance, appearanceKey, LEVEL_COLOURS } from "./appearance.mjs";
-import { bounds, labelPoint, outerRings, outside } from "./geometry.mjs";
+import { bounds, grid, labelPoint, outerRings, outside } from "./geometry.mjs";
 import { layersOf, SELECTION_LAYERS, style } from "./style.mjs";
 import { words } from "./words.mjs";
 
 maplibre.setWorkerUrl(new URL("../vendor/maplibre-worker.mjs", import.meta.url).href);
 
-const VIEW = { pitch: 52, bearing: -9 };
+// Turned so that a zone of 16 by 11 km fills the panel: more in a square one, less in a wide one
+const view = (width, height) => ({ pitch: 45, bearing: width / height < 1.35 ? 20 : 8 });
 const DESIGN_REM = 16; // the style's sizes are for this root font size
 const PULSES = 40; // alarms that pulse; the rest have a still ring
 const RECOVERY_MS = 20_000; // how long a lost context may take to come back by itself
@@ -78,6 +79,13 @@ class ZoneMap {
     if (this.ready) this.#applySelection();
   }
 
+  /** Whether a device is on the right half of the map as it is seen now. */
+  isRight(index) {
+    if (!this.map) return false;
+    const { lon, lat } = this.devices[index];
+    return this.map.project([lon, lat]).x > this.canvas.clientWidth / 2;
+  }
+
   /** The whole zone, as large as the panel allows. */
   resetView() {
     this.#moved = false;
@@ -85,10 +93,10 @@ class ZoneMap {
     const { map } = this;
     const ring = outerRings(this.#data.boundary).flat();
     const [w, s, e, n] = bounds(this.#data.boundary);
-    map.jumpTo({ center: [(w + e) / 2, (s + n) / 2], zoom: 11.5, ...VIEW });
-    // A pitched view has no exact fit by formula: measure the outline on the screen and correct, which settles at once
     const { clientWidth: width, clientHeight: height } = this.canvas;
-    const room = { left: 34, right: 34, top: 56, bottom: 92 };
+    map.jumpTo({ center: [(w + e) / 2, (s + n) / 2], zoom: 11.5, ...view(width, height) });
+    // A pitched view has no exact fit by formula: measure the outline on the screen and correct, which settles at once
+    const room = { left: 30, right: 30, top: 62, bottom: 118 };
     for (let i = 0; i < 5; i++) {
       const points = ring.map((p) => map.project(p));
       const box = [extent(points.map((p) => p.x)), extent(points.map((p) => p.y))];
@@ -139,6 +147,7 @@ class ZoneMap {
         boundary,
         districts,
         outside: { type: "FeatureCollection", features: [outside(rings)] },
+        grid: grid(bounds(boundary)),
         districtLabels: districtLabels(districts, this.language),
       };
       this.#build();
@@ -157,7 +166,6 @@ class ZoneMap {
         style: style(this.#data, Object.keys(this.domains), this.language),
         center: [108.607, 34.292],
         zoom: 11.5,
-        ...VIEW,
         minZoom: 9.5,
         maxZoom: 18,
         maxPitch: 70,

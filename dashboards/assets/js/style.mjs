@@ -40,7 +40,7 @@ const DISTRICTS = {
   new_materials: "#2d7f9c",
 };
 
-const ROAD_WIDTH = { expressway: 4.2, arterial: 3, collector: 2.1, local: 1.5 };
+const ROAD_WIDTH = { expressway: 5, arterial: 4, collector: 3, local: 2.2 };
 const BAND_OPACITY = [0.62, 0.75, 0.95, 1, 1]; // calm where traffic is calm
 
 // px at the scale of the whole zone
@@ -86,6 +86,7 @@ export function style(data, domains, language) {
     light: { anchor: "map", position: [1.3, 215, 35], color: "#cfe6ff", intensity: 0.32 },
     sources: {
       boundary: source("boundary"),
+      grid: source("grid", { buffer: 4 }),
       outside: source("outside"),
       districts: source("districts"),
       districtLabels: source("districtLabels"),
@@ -114,21 +115,22 @@ export function style(data, domains, language) {
 
 function water() {
   return [
+    { id: "grid", type: "line", source: "grid", paint: { "line-color": "#5fa8d8", "line-opacity": 0.09, "line-width": 1 } },
     {
       id: "river",
       type: "fill",
       source: "river",
       filter: ["==", ["geometry-type"], "Polygon"],
-      paint: { "fill-color": "#0d3a5c", "fill-opacity": 0.75 },
+      paint: { "fill-color": "#10507c", "fill-opacity": 0.8 },
     },
     {
       id: "river-shine",
       type: "line",
       source: "river",
       filter: ["==", ["geometry-type"], "Polygon"],
-      paint: { "line-color": "#2f8fc4", "line-opacity": 0.35, "line-width": 1.2, "line-blur": 0.6 },
+      paint: { "line-color": "#57b8ea", "line-opacity": 0.5, "line-width": 1.4, "line-blur": 0.6 },
     },
-    { id: "outside", type: "fill", source: "outside", paint: { "fill-color": "#060b14", "fill-opacity": 0.45 } },
+    { id: "outside", type: "fill", source: "outside", paint: { "fill-color": "#060b14", "fill-opacity": 0.4 } },
   ];
 }
 
@@ -171,7 +173,7 @@ function slab(id, down, colour, opacity) {
 }
 
 function roads() {
-  const width = match("road_class", ROAD_WIDTH, 1.5);
+  const width = match("road_class", ROAD_WIDTH, 2.2);
   return [
     {
       id: "roads",
@@ -196,7 +198,7 @@ function roads() {
 /** Each direction on its own side of the road: a link's geometry runs with its traffic, which keeps right. */
 function traffic(domains) {
   if (!domains.includes("traffic")) return [];
-  const width = match("roadClass", ROAD_WIDTH, 1.5);
+  const width = match("roadClass", ROAD_WIDTH, 2.2);
   const worse = ["+", 0.8, ["*", 0.13, ["max", 0, state("band", 0)]]];
   const layout = { "line-cap": "round", "line-join": "round" };
   const offset = byZoom(["+", ["*", width, 0.42], 0.35], [10, 0.4], [12, 1], [15, 4.2], [18, 16]);
@@ -325,7 +327,7 @@ function selection() {
         "line-color": "#ffffff",
         "line-opacity": 0.9,
         "line-width": byZoom(2, [10, 0.5], [12, 1], [15, 3]),
-        "line-offset": byZoom(["+", ["*", match("roadClass", ROAD_WIDTH, 1.5), 0.42], 0.35], [10, 0.4], [12, 1], [15, 4.2]),
+        "line-offset": byZoom(["+", ["*", match("roadClass", ROAD_WIDTH, 2.2), 0.42], 0.35], [10, 0.4], [12, 1], [15, 4.2]),
       },
     },
     {
@@ -346,8 +348,27 @@ function selection() {
 function labels(language) {
   const major = ["in", ["get", "kind"], ["literal", ["ai_hub", "compute_centre", "operations_centre"]]];
   const name = language === "en" ? ["coalesce", ["get", "name_en"], ["get", "name"]] : ["get", "name"];
+  // what stands in brackets is for close by
+  const short = ["let", "name", name, "end", ["index-of", "（", name], ["case", [">", ["var", "end"], 0], ["slice", ["var", "name"], 0, ["var", "end"]], ["var", "name"]]];
   const halo = { "text-halo-color": "rgba(4,9,18,0.92)", "text-halo-width": 1.8, "text-halo-blur": 0.4 };
   return [
+    {
+      id: "river-name",
+      type: "symbol",
+      source: "river",
+      filter: ["==", ["get", "id"], "river:wei:centre"],
+      layout: {
+        "symbol-placement": "line",
+        "symbol-spacing": 460,
+        "text-field": language === "en" ? "Wei River" : "渭河",
+        "text-font": MEDIUM,
+        "text-size": 16,
+        "text-letter-spacing": 0.5,
+        "text-pitch-alignment": "map",
+        "text-rotation-alignment": "map",
+      },
+      paint: { "text-color": "#7cc6ee", "text-opacity": 0.85 },
+    },
     {
       id: "road-names",
       type: "symbol",
@@ -389,7 +410,7 @@ function labels(language) {
       layout: {
         "text-field": ["format", ["get", "title"], {}, ["get", "more"], { "font-scale": 0.76 }],
         "text-font": MEDIUM,
-        "text-size": ["interpolate", ["linear"], ["zoom"], 10.5, 12, 12, 16, 14, 22],
+        "text-size": ["interpolate", ["linear"], ["zoom"], 10.5, 13, 12, 18, 14, 24],
         "text-letter-spacing": language === "en" ? 0.02 : 0.08,
         "text-line-height": 1.25,
         "text-max-width": language === "en" ? 9 : 14,
@@ -407,11 +428,11 @@ function labels(language) {
         "icon-image": "landmark-major",
         "icon-anchor": "bottom",
         "icon-allow-overlap": true,
-        "text-field": name,
+        "text-field": short,
         "text-font": BOLD,
-        "text-size": ["interpolate", ["linear"], ["zoom"], 11, 13.5, 15, 20],
-        "text-variable-anchor": ["left", "right", "top"],
-        "text-radial-offset": 1,
+        "text-size": ["interpolate", ["linear"], ["zoom"], 11, 15, 15, 21],
+        "text-variable-anchor": ["top", "left", "right"],
+        "text-radial-offset": 0.35,
         "text-max-width": 14,
         "text-optional": true,
         "symbol-sort-key": ["match", ["get", "kind"], "ai_hub", 0, "operations_centre", 1, 2],

@@ -88,7 +88,9 @@ class Wall {
     this.zone = new Zone(directory.devices.length, directory.digest);
     const select = (index) => this.select(index);
     const panel = this.#part("wall-detail");
-    if (panel) this.detail = createDetail(panel, { language: this.language, devices: directory.devices, kinds: directory.kinds, onClose: () => this.map?.select(null) });
+    if (panel) {
+      this.detail = createDetail(panel, { ...directory, language: this.language, onClose: () => this.map?.select(null) });
+    }
     const place = this.#part("wall-map");
     if (place) {
       this.map = createMap(place, {
@@ -115,8 +117,10 @@ class Wall {
   select(index) {
     const device = index === null || index < 0 ? null : this.directory.devices[index];
     this.map?.select(device ? index : null);
-    if (device) this.detail?.open(index);
-    else this.detail?.close();
+    if (!device) return void this.detail?.close();
+    // beside the device, not over it
+    this.#part("wall-detail")?.setAttribute("data-side", this.map?.isRight(index) ? "left" : "right");
+    this.detail?.open(index);
   }
 
   // ---------------------------------------------------------------- what the feed brings
@@ -237,13 +241,16 @@ const CLOCKS = new Map();
 export function clock(moment, language) {
   if (!CLOCKS.has(language)) {
     const locale = language === "en" ? "en-GB" : "zh-CN";
-    const timeZone = "Asia/Shanghai";
-    CLOCKS.set(language, [
-      new Intl.DateTimeFormat(locale, { timeZone, year: "numeric", month: "2-digit", day: "2-digit", weekday: "short" }),
-      new Intl.DateTimeFormat(locale, { timeZone, hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }),
-    ]);
+    const zone = { timeZone: "Asia/Shanghai" };
+    const part = (shown) => new Intl.DateTimeFormat(locale, { ...zone, ...shown });
+    CLOCKS.set(language, {
+      day: part({ year: "numeric", month: language === "en" ? "short" : "long", day: "numeric" }),
+      weekday: part({ weekday: "short" }),
+      time: part({ hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }),
+    });
   }
-  return CLOCKS.get(language).map((format) => format.format(moment));
+  const { day, weekday, time } = CLOCKS.get(language);
+  return [`${day.format(moment)} ${weekday.format(moment)}`, time.format(moment)];
 }
 
 function made(tag, className) {
