@@ -95,7 +95,7 @@ def _left(_: Translate) -> html.Aside:
                 ],
             ),
             _panel(
-                "surroundings.water",
+                "surroundings",
                 _("River and noise"),
                 html.Div(
                     [
@@ -256,7 +256,7 @@ def _panel(path: str, title: str, body: Any) -> html.Section:
             ),
             html.Div(body, className="panel-body"),
         ],
-        className=f"panel panel-{path.split('.')[0]}",
+        className=f"panel panel-{path}",
     )
 
 

@@ -125,7 +125,7 @@ def _weather(w: kpi.Weather, _: Callable[[str], str]) -> dict[str, Any]:
         parts.append(_("humidity {n} %").format(n=round(v["relativeHumidity"] * 100)))
     if "windSpeed" in v and "windDirection" in v:
         point = WIND_POINTS[round(v["windDirection"] / 45) % 8]
-        parts.append(_("wind {point} {speed} m/s").format(point=_(f"wind {point}"), speed=f"{v['windSpeed']:.1f}"))
+        parts.append(_("{point} {speed} m/s").format(point=_(f"wind {point}"), speed=f"{v['windSpeed']:.1f}"))
     if v.get("precipitation", 0) >= 0.1:
         parts.append(_("rain {n} mm/h").format(n=f"{v['precipitation']:.1f}"))
     return {**_coverage(w.coverage), "text": "  ·  ".join(parts) or MISSING}
@@ -133,14 +133,15 @@ def _weather(w: kpi.Weather, _: Callable[[str], str]) -> dict[str, Any]:
 
 def _surroundings(found: kpi.Indicators, _: Callable[[str], str]) -> dict[str, Any]:
     water = found.water
+    both = (water.coverage, found.noise.coverage)
+    at = max((c.at for c in both if c.at is not None), default=None)
     return {
+        **_coverage(kpi.Coverage(sum(c.known for c in both), sum(c.total for c in both), at)),
         "noise": {
-            **_coverage(found.noise.coverage),
             "within": number(found.noise.within, 0, factor=100),
             "tone": tone(_step(found.noise.within, (0.5, 0.7, 0.9))),
         },
         "water": {
-            **_coverage(water.coverage),
             "level": number(water.level, 2),
             "discharge": number(water.discharge, 0),
             "worst": _label(standards.WATER.levels, water.worst, _),
