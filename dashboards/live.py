@@ -27,8 +27,8 @@ from twin.settings import Broker
 log = logging.getLogger("gaoxin.live")
 
 BEAT_S = 2
-# About 20 s of frames: a screen that far behind is better served by a new connection and a key frame
-BACKLOG = 200
+# About 30 s of frames: a screen that far behind is better served by a new connection and a key frame
+BACKLOG = 400
 
 
 class Screen:

@@ -55,7 +55,7 @@ class Ingest(Section):
 
 
 class Engine(Section):
-    delta_ms: int = Field(200, ge=20, le=10_000, description="how often changed devices go to the screens, ms")
+    delta_ms: int = Field(100, ge=20, le=10_000, description="how often changed devices go to the screens, ms")
     key_s: int = Field(10, ge=1, le=600, description="how often the whole zone goes to the screens, seconds")
     grace_periods: float = Field(
         3.0, ge=1, le=100, description="a device silent for this many of its periods is unknown"

@@ -171,7 +171,7 @@ class ZoneMap {
         maxPitch: 70,
         pixelRatio: devicePixelRatio * this.#scale(),
         localIdeographFontFamily: '"Noto Sans CJK SC","Source Han Sans SC","Microsoft YaHei",sans-serif',
-        canvasContextAttributes: { antialias: true },
+        canvasContextAttributes: { antialias: false },
         attributionControl: false,
         fadeDuration: 0,
         renderWorldCopies: false,
