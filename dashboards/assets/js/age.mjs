@@ -6,18 +6,23 @@
 import { at as valueAt, MISSING } from "./bind.mjs";
 
 const STEPS = [
-  [60, 1, "秒前", "s ago"],
-  [3_600, 60, "分钟前", "min ago"],
-  [86_400, 3_600, "小时前", "h ago"],
-  [Infinity, 86_400, "天前", "d ago"],
+  [60, 1, "秒", "s"],
+  [3_600, 60, "分钟", "min"],
+  [86_400, 3_600, "小时", "h"],
+  [Infinity, 86_400, "天", "d"],
 ];
+
+/** "12 秒" or "12 s": a length of time in its largest whole unit. */
+export function span(ms, language) {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  const [, size, zh, en] = STEPS.find(([below]) => seconds < below);
+  return `${Math.floor(seconds / size)} ${language === "en" ? en : zh}`;
+}
 
 /** "12 秒前" or "12 s ago"; an em dash when `ms` is no number. A time just ahead of our clock counts as now. */
 export function ageText(ms, language) {
   if (!Number.isFinite(ms)) return MISSING;
-  const seconds = Math.max(0, Math.floor(ms / 1000));
-  const [, size, zh, en] = STEPS.find(([below]) => seconds < below);
-  return `${Math.floor(seconds / size)} ${language === "en" ? en : zh}`;
+  return language === "en" ? `${span(ms, language)} ago` : `${span(ms, language)}前`;
 }
 
 export class Ages {

@@ -42,7 +42,12 @@ export function bind(root, view, draw = () => {}) {
   }
 }
 
-const charts = new WeakMap();
+const charts = new WeakMap(); // element → the spec it was last drawn from
+
+/** Draw this element's chart again next time, whatever it shows now. */
+export function forget(element) {
+  charts.delete(element);
+}
 
 /** Rows are kept and refilled: a list that is the same is not touched. */
 function list(element, rows) {

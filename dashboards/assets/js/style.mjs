@@ -260,7 +260,7 @@ function buildings() {
           ["interpolate", ["linear"], height, 4, "#17304d", 20, "#214a73", 45, "#336f9f", 90, "#5aa5d2"],
         ],
         // Raised where the whole zone is in view, or a town of 16 km would look flat; true to scale close by
-        "fill-extrusion-height": ["interpolate", ["linear"], ["zoom"], 11, ["*", height, 5], 13, ["*", height, 2.6], 15.5, height],
+        "fill-extrusion-height": ["interpolate", ["linear"], ["zoom"], 11, ["*", height, 3.4], 13, ["*", height, 2], 15.5, height],
         "fill-extrusion-opacity": 0.9,
         "fill-extrusion-vertical-gradient": true,
       },

@@ -2,8 +2,8 @@
 //
 // `mount(root)` may be called again and again with the same page; another page (or none) takes the old one down first.
 
-import { Ages } from "./age.mjs";
-import { bind } from "./bind.mjs";
+import { Ages, span } from "./age.mjs";
+import { bind, forget } from "./bind.mjs";
 import { dispose, draw } from "./charts.mjs";
 import { createDetail } from "./detail.mjs";
 import { decode, Zone } from "./frame.mjs";
@@ -33,6 +33,7 @@ class Wall {
   map = null;
   detail = null;
   view = {};
+  mismatch = false; // the frames are of another registry than ours
   #feed = null;
   #clean = [];
   #timers = new Set();
@@ -58,7 +59,10 @@ class Wall {
     for (const undo of this.#clean) undo();
     this.map?.destroy();
     this.detail?.destroy();
-    for (const element of this.root.querySelectorAll("[data-chart]")) dispose(element);
+    for (const element of this.root.querySelectorAll("[data-chart]")) {
+      dispose(element);
+      forget(element);
+    }
     if (window.gaoxin === this) delete window.gaoxin;
   }
 
@@ -140,6 +144,7 @@ class Wall {
       this.#otherRegistry(frame.digest);
       return null;
     }
+    this.mismatch = false;
     this.map?.update(changed, this.zone);
     return frame;
   }
@@ -165,7 +170,9 @@ class Wall {
 
   // ---------------------------------------------------------------- the small parts
 
-  #show(state) {
+  #show(told) {
+    // a picture of other devices is no live picture, however good the link
+    const state = this.mismatch ? { ...told, link: "late", reason: "registry" } : told;
     this.state = state;
     const place = this.#part("wall-link");
     const said = this.#linkWords(state);
@@ -180,10 +187,9 @@ class Wall {
 
   #linkWords({ link, reason, age }) {
     const w = this.words;
-    if (this.mismatch) return w.otherRegistry;
+    if (reason === "registry") return w.otherRegistry;
     if (reason === "directory") return w.noDevices;
-    const ago = age === null ? "" : this.language === "en" ? ` ${seconds(age)} s` : ` ${seconds(age)} 秒`;
-    return `${w[link]}${link === "late" || link === "lost" ? ago : ""}`;
+    return w[link].replace("{age}", age === null ? "" : ` ${span(age, this.language)}`);
   }
 
   #second() {
@@ -232,8 +238,6 @@ class Wall {
     this.#clean.push(() => clearInterval(timer));
   }
 }
-
-const seconds = (ms) => Math.round(ms / 1000);
 
 const CLOCKS = new Map();
 

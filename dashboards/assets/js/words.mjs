@@ -3,8 +3,8 @@
 const WORDS = {
   zh: {
     live: "实时",
-    late: "数据延迟",
-    lost: "连接中断 · 正在重连",
+    late: "数据延迟{age}",
+    lost: "连接中断{age} · 正在重连",
     connecting: "正在连接",
     noDevices: "读不到设备目录 · 正在重试",
     noMap: "此浏览器没有 WebGL，地图无法显示",
@@ -26,8 +26,8 @@ const WORDS = {
   },
   en: {
     live: "Live",
-    late: "Data late",
-    lost: "Link lost · reconnecting",
+    late: "Data late{age}",
+    lost: "Link lost{age} · reconnecting",
     connecting: "Connecting",
     noDevices: "No device directory · retrying",
     noMap: "This browser has no WebGL: the map cannot be shown",
