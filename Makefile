@@ -32,7 +32,7 @@ lint: $(VENV)/.test
 	$(BIN)/lint-imports
 
 test: lint
-	node --test 'tests/js/'
+	node --test tests/js/*.test.mjs
 	$(BIN)/pytest $(PYTEST)
 
 bench: $(VENV)/.test
