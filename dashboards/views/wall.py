@@ -17,7 +17,7 @@ from twin.store import Series
 MISSING = "—"
 TONES = ("good", "ok", "warn", "bad", "severe", "severe")
 ROADS_SHOWN = 9
-LOTS_SHOWN = 6
+LOTS_SHOWN = 5
 SILENT_SHOWN = 8
 
 WIND_POINTS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
