@@ -126,7 +126,7 @@ def _same_level(a: Any, b: Any) -> bool:
     if len(express) != 1:
         return True
     other = b if express[0] is a else a
-    return str(other.id) in str(getattr(express[0], "interchanges", "")).split()
+    return str(other.id) in str(express[0].interchanges).split()
 
 
 def _along(bridge: BaseGeometry, lines: dict[str, Any]) -> str | None:

@@ -39,8 +39,7 @@ def geojson(name: Name, folder: Path | None = None, *, registry: Registry) -> by
 def _buildings(folder: Path | None) -> list[dict[str, Any]]:
     frame = zone.layer("buildings", folder)
     frame["base"] = 0
-    shown = frame[[c for c in ("kind", "name", "height", "base") if c in frame]]
-    return zone.features(shown, frame.geometry, DECIMALS)
+    return zone.features(frame[["kind", "name", "height", "base"]], frame.geometry, DECIMALS)
 
 
 def _devices(registry: Registry) -> list[dict[str, Any]]:

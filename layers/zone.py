@@ -9,6 +9,7 @@ land use and buildings.
 """
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -29,6 +30,14 @@ Name = Literal[
 ]
 NAMES: tuple[Name, ...] = get_args(Name)
 
+# Columns of which a file may have no value at all, and so no trace
+_SPARSE: Mapping[str, tuple[str, ...]] = {
+    "roads": ("interchanges",),
+    "links": ("bridge",),
+    "landuse": ("landmark",),
+    "buildings": ("name", "landmark"),
+}
+
 SHIPPED = Path(__file__).parent / "data"
 
 
@@ -41,7 +50,13 @@ def path(name: Name, folder: Path | None = None) -> Path:
 def layer(name: Name, folder: Path | None = None) -> gpd.GeoDataFrame:
     """The layer in EPSG:4326; from `folder` where that holds one of this name, else the one that ships."""
     file = path(name, folder)
-    return _read(file, file.stat().st_mtime_ns).copy()
+    frame = _read(file, file.stat().st_mtime_ns)
+    # A file without features does not say what columns they would have had
+    frame = frame.copy() if len(frame) else layer(name).head(0)
+    for column in _SPARSE.get(name, ()):
+        if column not in frame:
+            frame[column] = None
+    return frame
 
 
 def measured(name: Name, folder: Path | None = None) -> gpd.GeoDataFrame:
@@ -54,14 +69,14 @@ def area_km2(frame: gpd.GeoDataFrame) -> float:
     return sum(abs(GEOD.geometry_area_perimeter(g)[0]) for g in frame.geometry) / 1e6
 
 
-def write(file: Path, frame: gpd.GeoDataFrame) -> None:
+def write(file: Path, frame: gpd.GeoDataFrame, *, name: str = "") -> None:
     """The frame as GeoJSON in EPSG:4326, one feature a line, so that a change reads well in a diff."""
     columns = [c for c in frame.columns if c != "geometry"]
     lines = [
         json.dumps(feature, ensure_ascii=False, separators=(",", ":"))
         for feature in features(frame[columns], frame.to_crs(STORED).geometry, DECIMALS)
     ]
-    head = f'{{"type":"FeatureCollection","name":"{file.stem}","features":[\n'
+    head = f'{{"type":"FeatureCollection","name":"{name or file.stem}","features":[\n'
     file.write_text(head + ",\n".join(lines) + "\n]}\n", encoding="utf-8")
 
 
