@@ -303,6 +303,17 @@ def test_devices_become_a_registry(tmp_path: Path) -> None:
     assert not monitor.schematic
 
 
+def test_what_a_user_put_in_place_is_not_drawn_over(tmp_path: Path) -> None:
+    installed = tmp_path / "layers"
+    read.use(csv_file(tmp_path, DETECTOR, MONITOR, head=DEVICES), role="devices", folder=installed)
+    towers = zone.layer("buildings").head(40)[["height", "geometry"]]
+    read.use(save(towers, tmp_path, "geojson"), role="buildings", folder=installed)
+    counts = build(installed)
+    assert (counts["devices"], counts["buildings"]) == (2, 40)
+    assert [d.id for d in registries.read(installed / "devices.json")] == ["td-1", "ns-1"]
+    assert counts["landuse"] == len(zone.layer("landuse"))
+
+
 @pytest.mark.parametrize(
     ("row", "what"),
     [
