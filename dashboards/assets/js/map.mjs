@@ -163,7 +163,7 @@ class ZoneMap {
     try {
       this.map = new maplibre.Map({
         container: this.canvas,
-        style: style(this.#data, Object.keys(this.domains), this.language),
+        style: style(this.#data, Object.keys(this.domains), this.language, this.devices.length),
         center: [108.607, 34.292],
         zoom: 11.5,
         minZoom: 9.5,
@@ -196,7 +196,6 @@ class ZoneMap {
     map.on("style.load", () => this.#dress(map));
     map.on("load", () => {
       this.#say(null);
-      this.#paintAll();
       this.ready = true;
       this.#paintAll();
     });
@@ -311,12 +310,11 @@ class ZoneMap {
     }
   }
 
-  /** The device nearest to a point of the screen, points before links; null when there is none near. */
+  /** The device meant by a click: a point that was hit, else a link that was hit, else the nearest point within reach. */
   #deviceAt({ x, y }) {
     if (!this.ready) return null;
-    const reach = 9;
     const present = this.map.getStyle().layers.map(({ id }) => id);
-    const near = (prefix) =>
+    const around = (prefix, reach) =>
       this.map.queryRenderedFeatures(
         [
           [x - reach, y - reach],
@@ -324,13 +322,17 @@ class ZoneMap {
         ],
         { layers: present.filter((id) => id.startsWith(prefix)) },
       );
-    const points = near("devices-core-").map(({ id }) => {
+    const distance = (id) => {
       const { lon, lat } = this.devices[id];
       const at = this.map.project([lon, lat]);
-      return [Math.hypot(at.x - x, at.y - y), id];
-    });
-    points.sort(([a], [b]) => a - b);
-    return points[0]?.[1] ?? near("links-traffic")[0]?.id ?? null;
+      return Math.hypot(at.x - x, at.y - y);
+    };
+    const points = around("devices-core-", 9)
+      .map(({ id }) => [distance(id), id])
+      .sort(([a], [b]) => a - b);
+    const [nearest, point] = points[0] ?? [Infinity, null];
+    if (nearest <= 5) return point;
+    return around("links-traffic", 4)[0]?.id ?? point;
   }
 
   // ---------------------------------------------------------------- the panel around it

@@ -77,8 +77,10 @@ export const layersOf = (domain, layers) => layers.filter(({ id }) => id.endsWit
 /**
  * @param {Record<string, string | object>} data layer name → GeoJSON or its URL, with `outside` and `districtLabels`
  * @param {string[]} domains in drawing order
+ * @param {number} count how many devices there are
  */
-export function style(data, domains, language) {
+export function style(data, domains, language, count = 0) {
+  const crowd = Math.min(1, Math.max(0.5, Math.sqrt(1_500 / Math.max(1, count)))); // smaller points where there are many
   const source = (name, more = {}) => ({ type: "geojson", data: data[name], maxzoom: 15, tolerance: 0.2, ...more });
   return {
     version: 8,
@@ -106,7 +108,7 @@ export function style(data, domains, language) {
       ...traffic(domains),
       ...outline(),
       ...buildings(),
-      ...domains.flatMap(devices),
+      ...domains.flatMap((domain) => devices(domain, crowd)),
       ...selection(),
       ...labels(language),
     ],
@@ -269,8 +271,8 @@ function buildings() {
 }
 
 /** A domain's devices: a soft pool on the ground, a ring by alarm level, and the point itself. */
-function devices(domain) {
-  const radius = match("kind", RADIUS, 3.5);
+function devices(domain, crowd) {
+  const radius = ["*", match("kind", RADIUS, 3.5), crowd];
   const near = domain === "traffic" ? { minzoom: 14 } : {};
   const layer = (id, paint, more = {}) => ({
     id: `${id}-${domain}`,
