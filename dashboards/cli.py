@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -17,6 +17,9 @@ from twin.errors import GaoxinError, OurError
 from twin.registry import Registry
 from twin.settings import Settings, load
 from twin.store import Store
+
+if TYPE_CHECKING:
+    from layers.roles import Role
 
 app = typer.Typer(
     name="gaoxin",
@@ -232,3 +235,58 @@ def doctor(context: typer.Context) -> None:
             store.close()
         typer.echo(f"store         {settings.store.kind} answers; {len(latest)} of {len(registry)} devices have spoken")
         typer.echo(f"web           http://{settings.web.host}:{settings.web.port}")
+
+
+_FILE = Annotated[Path, typer.Argument(help="GeoJSON, GeoPackage, Shapefile (also zipped) or CSV of points")]
+_ROLE = Annotated[str, typer.Option(help="what the file holds: boundary, districts, roads, …, devices")]
+_CRS = Annotated[str | None, typer.Option(help="wgs84, cgcs2000, gk108, gcj02 or bd09; default: what the file says")]
+_LAYER = Annotated[str | None, typer.Option(help="which layer of a GeoPackage; default: its only one")]
+
+
+@layers_app.command("check")
+def layers_check(context: typer.Context, file: _FILE, role: _ROLE, crs: _CRS = None, layer: _LAYER = None) -> None:
+    """Read a layer file, say all that is wrong with it, and change nothing."""
+    from layers import read
+
+    with _settings(context) as settings:
+        report = read.check(file, role=_role(role), crs=crs, layer=layer, folder=settings.layers_folder)
+        typer.echo(f"{report.file}: {report.features} features as {report.role}, read as {report.crs}")
+        if report.extent is not None:
+            typer.echo("extent        {:.5f} {:.5f} to {:.5f} {:.5f}".format(*report.extent))
+        for warning in report.warnings:
+            typer.secho(f"warning: {warning}", fg="yellow")
+        for problem in report.problems:
+            typer.secho(f"problem: {problem}", fg="red", err=True)
+        if report.problems:
+            raise typer.Exit(1)
+        typer.secho("nothing wrong with it", fg="green")
+
+
+@layers_app.command("use")
+def layers_use(context: typer.Context, file: _FILE, role: _ROLE, crs: _CRS = None, layer: _LAYER = None) -> None:
+    """Check a layer file and use it instead of the shipped one; restart the twin to see it."""
+    from layers import read
+
+    with _settings(context) as settings:
+        folder = settings.layers_folder
+        written = read.use(file, role=_role(role), folder=folder, crs=crs, layer=layer)
+        typer.echo(f"{written} is now the zone's {role} layer. Remove it to go back; restart the twin to see it.")
+
+
+@layers_app.command("build")
+def layers_build(
+    folder: Annotated[Path | None, typer.Argument(help="where to write; default: over the shipped ones")] = None,
+) -> None:
+    """Draw the shipped schematic layers and the device registry again, from the hand-kept ones."""
+    from layers import build, zone
+
+    for name, number in build.build(folder or zone.SHIPPED).items():
+        typer.echo(f"{name:12} {number:,}")
+
+
+def _role(text: str) -> "Role":
+    from layers.roles import ROLES
+
+    if text not in ROLES:
+        raise OurError(f"--role {text!r}: allowed are {', '.join(ROLES)}")
+    return cast("Role", text)
