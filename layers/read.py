@@ -85,9 +85,8 @@ def check(
     if guess := datum.guess_datum(sound, folder):
         warnings.append(str(guess))
     if role in _DRAWN_FROM:
-        warnings.append(
-            "links, land use, buildings and devices are drawn from it: after use, run `gaoxin layers build`"
-        )
+        redraw = f"gaoxin layers build {folder or 'FOLDER'}"
+        warnings.append(f"links, land use, buildings and devices are drawn from it: after use, run `{redraw}`")
     problems.sort(key=lambda p: (p.row is not None, p.row or 0))
     return Report(
         file=source.file,
