@@ -31,7 +31,8 @@ describe("a chart", () => {
   });
 
   it("is nothing when there is no spec, or one of a kind unknown here", () => {
-    for (const spec of [null, undefined, {}, { kind: "sankey" }, { kind: "toString" }]) assert.equal(option(spec, 16), null);
+    const empty = [{ kind: "bars", rows: [] }, { kind: "line", series: [] }];
+    for (const spec of [null, undefined, {}, { kind: "sankey" }, { kind: "toString" }, ...empty]) assert.equal(option(spec, 16), null);
   });
 
   it("survives a spec with nothing in it", () => {

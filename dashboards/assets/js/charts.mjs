@@ -18,8 +18,9 @@ const PALETTE = ["#35c6f4", "#f5c542", "#58d68d", "#b58cff", "#ffb454"];
 
 // ---------------------------------------------------------------- specs into options: pure
 
-/** The ECharts option of a spec, null for none; `rem` is the root font size in px, which all sizes follow. */
+/** The ECharts option of a spec, null where there is nothing to show; `rem` is the root font size in px, which all sizes follow. */
 export function option(spec, rem, { width = 0, height = 0 } = {}) {
+  if ((spec?.rows ?? spec?.series)?.length === 0) return null;
   const made = Object.hasOwn(KINDS, spec?.kind ?? "") && KINDS[spec.kind](spec, rem, { width, height });
   return made ? { animation: false, textStyle: { fontFamily: FONT, color: INK }, ...made } : null;
 }
