@@ -275,13 +275,15 @@ def layers_use(context: typer.Context, file: _FILE, role: _ROLE, crs: _CRS = Non
 
 @layers_app.command("build")
 def layers_build(
-    folder: Annotated[Path | None, typer.Argument(help="where to write; default: over the shipped ones")] = None,
+    context: typer.Context,
+    folder: Annotated[Path | None, typer.Argument(help="where to write; default: this installation's layers")] = None,
 ) -> None:
-    """Draw the shipped schematic layers and the device registry again, from the hand-kept ones."""
-    from layers import build, zone
+    """Draw links, land use, buildings and devices around the boundary, districts and roads in use, yours or shipped."""
+    from layers import build
 
-    for name, number in build.build(folder or zone.SHIPPED).items():
-        typer.echo(f"{name:12} {number:,}")
+    with _settings(context) as settings:
+        for name, number in build.build(folder or settings.layers_folder).items():
+            typer.echo(f"{name:12} {number:,}")
 
 
 def _role(text: str) -> "Role":

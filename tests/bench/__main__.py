@@ -92,7 +92,7 @@ LISTEN = """(url) => {
 def latency() -> None:
     """From publishing to the broker to the frame's arrival in a Chromium page: an empty one, then one with the wall.
 
-    Without a graphics processor Chromium draws the map in software, on the same cores as everything else: the first figure
+    Without a graphics processor Chromium draws the map in software, on the cores of everything else: the first figure
     is the twin's own, the second that of a machine which is server, sensors and screen without a graphics processor.
     """
     print("broker to browser at 1,000 observations a second, 20 s")

@@ -138,8 +138,3 @@ def test_the_docs_list_every_path(client: TestClient) -> None:
     text = (Path(__file__).parents[2] / "docs" / "integrators.md").read_text(encoding="utf-8")
     for path in client.get("/api/openapi.json").json()["paths"]:
         assert f"GET {path}`" in text, path
-
-
-def test_a_screen_is_greeted_even_when_nothing_comes(client: TestClient) -> None:
-    with client.websocket_connect("/api/v1/live?lang=zh") as socket:
-        assert socket.receive_json() == {"type": "beat", "now": NOW, "frameAt": 0}

@@ -1,5 +1,6 @@
 """`gaoxin up` as a person meets it: it starts, shows live data, survives the death of a part, and ends cleanly."""
 
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.servers import Up, mosquitto, up, wait_until
+from twin import snapshot
 
 pytestmark = pytest.mark.server
 
@@ -39,7 +41,9 @@ def test_a_day_of_history_then_live_then_a_clean_end(tmp_path: Path) -> None:
         wait_until(lambda: stored(twin.url) > before + 10, "simulated sensors reach the store")
         for _ in range(3):
             with connect(f"ws://127.0.0.1:{twin.port}/api/v1/live") as screen:
-                screen.recv(timeout=5)
+                greeting, first = screen.recv(timeout=5), screen.recv(timeout=5)
+                assert json.loads(greeting)["type"] == "beat"
+                assert snapshot.decode(first).index is None  # a key frame: the whole zone at once
         parts = twin.children()
         assert set(parts) == {"broker", "node", "simulate"}
         assert twin.stop() == 0
