@@ -166,7 +166,8 @@ function ring({ value, text = "—", colour = "#6b7684", label }, rem) {
         max: 1,
         radius: "100%",
         center: ["50%", "56%"],
-        progress: { show: share !== null, width: 0.62 * rem, roundCap: true, itemStyle: { color: colour } },
+        // Shown even when there is nothing to show: ECharts fails on a gauge whose progress appears later
+        progress: { show: true, width: 0.62 * rem, roundCap: true, itemStyle: { color: share === null ? "transparent" : colour } },
         axisLine: { roundCap: true, lineStyle: { width: 0.62 * rem, color: [[1, "rgba(125,165,205,0.16)"]] } },
         pointer: { show: false },
         axisTick: { show: false },

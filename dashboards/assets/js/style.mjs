@@ -24,7 +24,8 @@ const LAND = {
   residential: "#13243a",
   commercial: "#1a2743",
   education: "#162842",
-  road: "#0b1829",
+  water: "#123a5c",
+  reserved: "#0c1c2c",
 };
 
 const DISTRICTS = {
