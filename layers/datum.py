@@ -124,13 +124,13 @@ class Guess:
     def __str__(self) -> str:
         return (
             f"looks like {self.datum.upper()}: {self.by} lie {self.before:.0f} m from where they are known to be, "
-            f"and {self.after:.0f} m once {self.shift:.0f} m of {self.datum.upper()} (azimuth {self.azimuth:.0f}°) are "
-            f"taken back. Read it with --crs {self.datum}"
+            f"and {self.after:.0f} m when read as {self.datum.upper()}, which moves them {self.shift:.0f} m (they are "
+            f"off at azimuth {self.azimuth:.0f}°). Read it with --crs {self.datum}"
         )
 
 
-def guess_datum(frame: gpd.GeoDataFrame, folder: Path | None = None) -> Guess | None:
-    """The shifted datum that a frame, taken to be EPSG:4326, fits better; None where nothing says so.
+def guess_datum(frame: gpd.GeoDataFrame, folder: Path | None = None, *, read_as: Datum = Datum.WGS84) -> Guess | None:
+    """The datum that a frame, taken to EPSG:4326 from `read_as`, fits better; None where nothing says so.
 
     Features are compared with ours of the same name; where fewer than two have one, lines with our roads and polygons
     with our borders. Nameless points say nothing.
@@ -141,24 +141,15 @@ def guess_datum(frame: gpd.GeoDataFrame, folder: Path | None = None) -> Guess | 
     by, pairs = found
     here = gpd.GeoSeries([p for p, _ in pairs], crs=zone.STORED)
     anchors = gpd.GeoSeries([a for _, a in pairs], crs=zone.METRIC)
-    off = {datum: _median_off(here, anchors, datum) for datum in Datum}
+    written = geometries(lambda lon, lat: shift(read_as, lon, lat), here)
+    back = {d: geometries(lambda lon, lat, d=d: unshift(d, lon, lat), written) for d in Datum}  # type: ignore[misc]
+    off = {d: float(np.median(points.to_crs(zone.METRIC).distance(anchors))) for d, points in back.items()}
     best = min(off, key=lambda d: off[d])
-    if best is Datum.WGS84 or off[best] > FITS_M or off[Datum.WGS84] - off[best] < WORSE_M:
+    if best is read_as or off[best] > FITS_M or off[read_as] - off[best] < WORSE_M:
         return None
-    metres, azimuth = _shift_at(here.iloc[0], best)
-    return Guess(best, off[Datum.WGS84], off[best], metres, azimuth, by)
-
-
-def _median_off(here: gpd.GeoSeries, anchors: gpd.GeoSeries, datum: Datum) -> float:
-    """Median metres between points and their anchors, once the points are taken back from the datum."""
-    back = geometries(lambda lon, lat: unshift(datum, lon, lat), here)
-    return float(np.median(back.to_crs(zone.METRIC).distance(anchors)))
-
-
-def _shift_at(point: shapely.Point, datum: Datum) -> tuple[float, float]:
-    lon, lat = unshift(datum, np.array([point.x]), np.array([point.y]))
-    azimuth, _, metres = zone.GEOD.inv(lon[0], lat[0], point.x, point.y)
-    return float(metres), float(azimuth % 360)
+    right, wrong = back[best].iloc[0], here.iloc[0]
+    azimuth, _, metres = zone.GEOD.inv(right.x, right.y, wrong.x, wrong.y)
+    return Guess(best, off[read_as], off[best], float(metres), float(azimuth % 360), by)
 
 
 _Pairs = list[tuple[shapely.Point, BaseGeometry]]

@@ -82,7 +82,8 @@ def check(
     frame = frame if frame.empty else _with_columns(source, frame, ROLES[role], problems)
     frame, sound = _shapes(source, frame, role, problems)
     frame = _of_role(source, frame, sound, role, problems, warnings, folder)
-    if guess := datum.guess_datum(sound, folder):
+    read_as = datum.Datum(named) if named in ("gcj02", "bd09") else datum.Datum.WGS84
+    if guess := datum.guess_datum(sound, folder, read_as=read_as):
         warnings.append(str(guess))
     if role in _DRAWN_FROM:
         redraw = f"gaoxin layers build {folder or 'FOLDER'}"

@@ -74,3 +74,13 @@ def test_a_layer_in_place_raises_no_suspicion(name: zone.Name) -> None:
 def test_the_users_own_landmarks_are_the_anchors_once_there_are_some(tmp_path: Path) -> None:
     zone.write(tmp_path / "landmarks.geojson", moved("landmarks", Datum.GCJ02))  # type: ignore[arg-type]
     assert datum.guess_datum(zone.layer("landmarks"), tmp_path) is None
+
+
+@pytest.mark.parametrize("named", [datum.Datum.GCJ02, datum.Datum.BD09])
+def test_a_shift_taken_back_that_was_never_there_is_seen_too(named: datum.Datum) -> None:
+    roads = zone.layer("roads").copy()
+    roads.geometry = datum.geometries(lambda lon, lat: datum.unshift(named, lon, lat), roads.geometry)
+    guess = datum.guess_datum(roads, read_as=named)
+    assert guess is not None
+    assert guess.datum is datum.Datum.WGS84
+    assert "--crs wgs84" in str(guess)
