@@ -11,7 +11,7 @@ PIP     = $(BIN)/python -m pip --disable-pip-version-check --quiet
 .PHONY: up test lint bench vendor clean
 
 up: $(VENV)/.run
-	@exec env $(if $(PORT),GAOXIN_WEB__PORT=$(PORT)) $(if $(DATA),GAOXIN_DATA=$(DATA)) $(BIN)/gaoxin up
+	@exec env $(if $(PORT),GAOXIN_WEB__PORT='$(PORT)') $(if $(DATA),GAOXIN_DATA='$(DATA)') $(BIN)/gaoxin up
 
 $(VENV)/.run: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gaoxin-twin needs Python 3.11 or newer, this is " + sys.version.split()[0] + ". Name another: make up PYTHON=python3.12")'

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
+import msgspec
 import typer
 
 from dashboards import node as nodes
@@ -186,30 +187,39 @@ def backfill(
         registry = nodes.read_registry(settings)
         store = nodes.open_store(settings, registry)
         try:
-            _backfill(settings, registry, store, hours)
+            end = SystemClock().now()
+            _backfill(settings, registry, store, end - round(hours * HOUR), end)
         finally:
             store.close()
 
 
 def _fill(settings: Settings, registry: Registry, store: Store) -> None:
-    if settings.simulate.history_h and not store.latest():
+    """A fill that was interrupted is taken up again over the same range: loading twice is harmless, a hole is not."""
+    note = settings.data / "filling.json"
+    if note.exists():
+        start, end = msgspec.json.decode(note.read_bytes(), type=tuple[int, int])
+        log.info("the first fill was interrupted; taking it up again")
+    elif settings.simulate.history_h and not store.latest():
+        end = SystemClock().now()
+        start = end - round(settings.simulate.history_h * HOUR)
         log.info("first start: filling in %g h of simulated history", settings.simulate.history_h)
-        _backfill(settings, registry, store, settings.simulate.history_h)
+    else:
+        return
+    note.write_bytes(msgspec.json.encode((start, end)))
+    _backfill(settings, registry, store, start, end)
+    note.unlink()
 
 
-def _backfill(settings: Settings, registry: Registry, store: Store, hours: float) -> None:
+def _backfill(settings: Settings, registry: Registry, store: Store, start: int, end: int) -> None:
     from simulators import backfill as simulated
-
-    begun, end = time.perf_counter(), SystemClock().now()
 
     def progress(done: float) -> None:
         if sys.stderr.isatty():
             sys.stderr.write(f"\r  history {done:4.0%} " + "█" * round(done * 40))
             sys.stderr.flush()
 
-    rows = simulated.fill(
-        store, registry, seed=settings.simulate.seed, start=end - round(hours * HOUR), end=end, progress=progress
-    )
+    begun = time.perf_counter()
+    rows = simulated.fill(store, registry, seed=settings.simulate.seed, start=start, end=end, progress=progress)
     if sys.stderr.isatty():
         sys.stderr.write("\n")
     log.info("%s observations in %.1f s", f"{rows:,}", time.perf_counter() - begun)

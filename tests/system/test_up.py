@@ -61,6 +61,25 @@ def test_a_killed_node_comes_back_and_remembers(tmp_path: Path) -> None:
         assert sum(d["state"] == "known" for d in state["devices"]) > 0.95 * len(state["devices"])
 
 
+def test_an_interrupted_first_fill_leaves_no_hole(tmp_path: Path) -> None:
+    twin = Up(tmp_path)
+    twin.start()
+    try:
+        wait_until(lambda: (tmp_path / "data" / "filling.json").exists(), "the fill has begun")
+        time.sleep(1.5)
+        os.kill(twin.children()["node"], signal.SIGKILL)
+        twin.wait_ready()
+        assert "interrupted" in twin.words()
+        now = time.time_ns() // 1_000_000
+        found = httpx2.get(
+            f"{twin.url}/api/v1/history",
+            params={"device": "cc-300p", "metric": "itPower", "from": now - 23 * 3_600_000, "points": 46},
+        ).json()
+        assert len(found["at"]) == 46
+    finally:
+        twin.stop()
+
+
 def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None:
     with up(tmp_path, GAOXIN_SIMULATE__HISTORY_H="0", GAOXIN_STORE__KIND="memory") as twin:
         parts = twin.children()
