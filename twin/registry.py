@@ -14,8 +14,13 @@ import msgspec
 
 from twin.errors import RegistryError
 from twin.observation import KINDS, METRICS, Domain, Kind
+from twin.standards import NOISE_LIMITS
 
 _ID = re.compile(r"[^\s/+#\\]{1,64}")
+
+
+# Numbers without which the indicators of a kind cannot be made
+NEEDED = {"link-detector": ("freeSpeed", "length", "lanes"), "car-park": ("capacity",)}
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +127,13 @@ def _check(device: Device, row: int) -> None:
             raise wrong(f"unknown metric {name!r}")
         if name not in kind.metrics:
             raise wrong(f"a {kind.name} has no metric {name!r}; allowed: {', '.join(kind.metrics)}")
+    for attribute in NEEDED.get(device.kind, ()):
+        value = device.attributes.get(attribute)
+        if not isinstance(value, int | float) or value <= 0:
+            raise wrong(f"a {device.kind} needs the attribute {attribute!r}, a number above 0; it is {value!r}")
+    noise_class = device.attributes.get("noiseClass", "2")
+    if noise_class not in NOISE_LIMITS:
+        raise wrong(f"noiseClass is {noise_class!r}; GB 3096 has {', '.join(NOISE_LIMITS)}")
     if device.period_s < 1:
         raise wrong(f"period_s must be at least 1 second, is {device.period_s}")
     if not (-180 <= device.lon <= 180 and -90 <= device.lat <= 90):

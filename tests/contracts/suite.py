@@ -18,9 +18,9 @@ NAMES = Registry(
         link("td-1"),
         link("td-2"),
         device("aq-1", "air-station"),
-        device("世纪大道,检测器=1号", "link-detector"),
+        link("世纪大道,检测器=1号"),
         device('o\'brien"quoted"', "air-station"),
-        device("pk-1", "car-park"),
+        device("pk-1", "car-park", capacity=100.0),
         *(device(f"sv-{i:03d}", "server") for i in range(100)),
     ]
 )

@@ -8,7 +8,9 @@ from typer.main import get_command
 
 from dashboards.cli import app
 from docs import tables
-from ingest.decode import Reason
+from ingest.decode import Decoder, Reason
+from tests.zone import PREFIX, SMALL, T0, topic
+from twin.registry import read
 
 DOCS = Path(tables.__file__).parent
 ENGINEERS = (DOCS / "engineers.md").read_text(encoding="utf-8")
@@ -50,3 +52,18 @@ def test_every_link_and_picture_of_the_pages_is_there() -> None:
     for page in (DOCS.parent / "README.md", *DOCS.glob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_registry_in_the_docs_is_one(tmp_path: Path) -> None:
+    found = re.search(r"```json\n(.*?)```", INTEGRATORS, flags=re.S)
+    assert found is not None
+    (tmp_path / "devices.json").write_text(found[1], encoding="utf-8")
+    assert len(read(tmp_path / "devices.json")) == 2
+
+
+def test_the_message_in_the_docs_is_taken_in() -> None:
+    found = re.search(r"`(\{\"at\": .*?\"seq\": 17\})`", INTEGRATORS)
+    assert found is not None
+    decoded = Decoder(SMALL, prefix=PREFIX).decode(topic("td-1"), found[1].encode(), T0)
+    assert len(decoded.observations) == 1
+    assert decoded.rejections == []
