@@ -16,6 +16,7 @@ of `gateway/simulator/status`. If the simulator is killed, the broker says the s
 import logging
 import signal
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -192,10 +193,11 @@ def client_of(broker: Broker) -> paho.Client:
     return client
 
 
-def _wait(messages: list[paho.MQTTMessageInfo]) -> None:
-    """Until the broker has them, at most a few seconds: a stop is not to hang on a broker that just went."""
+def _wait(messages: list[paho.MQTTMessageInfo], seconds: float = 2) -> None:
+    """Until the broker has them, at most `seconds` for all: a stop is not to hang on a broker that just went."""
+    end = time.monotonic() + seconds
     for message in messages:
         try:
-            message.wait_for_publish(timeout=2)
+            message.wait_for_publish(timeout=max(end - time.monotonic(), 0))
         except (RuntimeError, ValueError):
             return

@@ -104,10 +104,14 @@ class Up:
         assert self.process is not None
         found = {}
         for child in psutil.Process(self.process.pid).children():
-            if child.status() == psutil.STATUS_ZOMBIE:
+            try:
+                arguments = child.cmdline()
+            except (psutil.NoSuchProcess, psutil.ZombieProcess):
                 continue  # dead, and the supervisor has not looked yet
-            arguments = child.cmdline()
-            found["broker" if "mosquitto" in arguments[0] else arguments[3]] = child.pid
+            if arguments and "mosquitto" in arguments[0]:
+                found["broker"] = child.pid
+            elif len(arguments) > 3 and arguments[3] != "up":  # "up": forked, and not yet the program it will be
+                found[arguments[3]] = child.pid
         return found
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
