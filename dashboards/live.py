@@ -18,8 +18,7 @@ from fastapi import WebSocket, WebSocketDisconnect
 
 from dashboards.i18n import Language
 from dashboards.views.wall import Trend, wall
-from ingest import mqtt
-from twin import meters, snapshot
+from twin import meters, mqtt, snapshot
 from twin.clock import SECOND, Clock
 from twin.kpi import Indicators
 from twin.settings import Broker
@@ -74,10 +73,6 @@ class Relay:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
-
-    @property
-    def indicators(self) -> Indicators | None:
-        return self._indicators
 
     def _on_connect(self, client: paho.Client, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
         if not reason.is_failure:

@@ -15,7 +15,7 @@ DOCS = Path(__file__).parent
 
 
 def settings() -> str:
-    defaults = Settings()  # type: ignore[call-arg]
+    defaults = Settings()
     rows = []
     for key, field in fields().items():
         value: object = defaults

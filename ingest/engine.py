@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 import msgspec
 import paho.mqtt.client as paho
 
-from ingest import mqtt
 from ingest.decode import Decoder
-from twin import kpi, meters
+from twin import kpi, meters, mqtt
 from twin.clock import SECOND, Clock
 from twin.errors import StoreError
 from twin.observation import Observation

@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 import paho.mqtt.client as paho
 
-from ingest import mqtt
 from ingest.decode import Decoder
 from ingest.quarantine import Quarantine
-from twin import meters
+from twin import meters, mqtt
 from twin.clock import Clock
 from twin.errors import StoreAwayError
 from twin.observation import Observation

@@ -23,13 +23,12 @@ from typing import Any
 import msgspec
 import numpy as np
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
 
 from simulators.conditions import Array, Ints, fraction
 from simulators.scenarios import Scenario
 from simulators.world import World
+from twin import mqtt
 from twin.clock import SECOND, Clock
-from twin.errors import BrokerError
 from twin.observation import METRICS, Domain
 from twin.registry import Device, Registry
 from twin.settings import Broker
@@ -120,7 +119,7 @@ def run(
     """Publish until `stop` is set (without one: until SIGINT or SIGTERM, from the main thread); returns the number of
     readings dropped because the broker was away too long.
 
-    The broker may come late, go and come back: connecting is tried again after 1 to 30 s, up to OUTBOX messages wait
+    The broker may come late, go and come back: connecting is tried again after 1 to 15 s, up to OUTBOX messages wait
     meanwhile. Raises BrokerError on an address that cannot be one.
     """
     if stop is None:
@@ -143,11 +142,7 @@ def run(
             log.warning("simulator lost the broker (%s); trying again", reason)
 
     client.on_connect, client.on_disconnect = on_connect, on_disconnect
-    try:
-        client.connect_async(broker.host, broker.port, keepalive=30)
-    except ValueError as error:
-        raise BrokerError(f"broker address {broker.host}:{broker.port}: {error}") from None
-    client.loop_start()
+    mqtt.connect(client, broker)
     try:
         return _send(publisher, client, clock, stop)
     finally:
@@ -183,13 +178,8 @@ def _on_signal() -> threading.Event:
 
 def client_of(broker: Broker) -> paho.Client:
     """The simulator's client, not connected yet, its last will set."""
-    client = paho.Client(CallbackAPIVersion.VERSION2, client_id="gaoxin-simulator", clean_session=True)
-    client.reconnect_delay_set(1, 30)
-    client.max_inflight_messages_set(1_000)
-    client.max_queued_messages_set(OUTBOX)
+    client = mqtt.client(broker, "gaoxin-simulator", outbox=OUTBOX)
     client.will_set(f"{broker.prefix}/gateway/{SIMULATOR}/status", b"offline", qos=1, retain=True)
-    if broker.user:
-        client.username_pw_set(broker.user, broker.password.get_secret_value() or None)
     return client
 
 

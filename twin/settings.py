@@ -79,12 +79,12 @@ class Settings(Section):
     language: Literal["zh", "en"] = Field("zh", description="language of the screens where none is asked for")
     registry: Path | None = Field(None, description="your own device registry; the zone's default where none is named")
     layers: Path | None = Field(None, description="folder of your own layers; default: `layers` in the data folder")
-    broker: Broker = Broker()  # type: ignore[call-arg]
-    store: Store = Store()  # type: ignore[call-arg]
-    ingest: Ingest = Ingest()  # type: ignore[call-arg]
-    engine: Engine = Engine()  # type: ignore[call-arg]
-    web: Web = Web()  # type: ignore[call-arg]
-    simulate: Simulate = Simulate()  # type: ignore[call-arg]
+    broker: Broker = Broker()
+    store: Store = Store()
+    ingest: Ingest = Ingest()
+    engine: Engine = Engine()
+    web: Web = Web()
+    simulate: Simulate = Simulate()
 
     @property
     def layers_folder(self) -> Path:

@@ -28,7 +28,7 @@ from twin.settings import load
 
 
 def page_of(play: object, url: str) -> Page:
-    browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)  # type: ignore[attr-defined]
+    browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
     page: Page = browser.new_page(viewport={"width": 1920, "height": 1080})
     page.goto(url)
     return page
@@ -48,7 +48,7 @@ def first_frame(twin: Up, play: object) -> float:
     page = page_of(play, twin.url)
     page.wait_for_function("window.gaoxin && window.gaoxin.zone && window.gaoxin.zone.seq > 0", timeout=120_000)
     shown = time.monotonic() - begun
-    page.context.browser.close()  # type: ignore[union-attr]
+    page.context.browser.close()
     print(f"    HTTP answers after {served:.1f} s, first live frame in the browser after {shown:.1f} s")
     return shown
 

@@ -38,7 +38,7 @@ def main() -> None:
         measure("influx (1.6.7 behind nginx)", influx, registry, day, rows)
 
 
-def measure(name: str, store: Store, registry: Registry, day: list, rows: int) -> None:  # type: ignore[type-arg]
+def measure(name: str, store: Store, registry: Registry, day: list, rows: int) -> None:
     print(f"  {name}")
     begun = time.perf_counter()
     for domain, table in (item for part in day for item in part.items()):
@@ -57,11 +57,11 @@ def measure(name: str, store: Store, registry: Registry, day: list, rows: int) -
         ][:10_000]
         for k in range(5)
     ]
-    each("write of 10,000", [lambda b=b: store.write(b) for b in batches])  # type: ignore[misc]
+    each("write of 10,000", [lambda b=b: store.write(b) for b in batches])
     end = START + DAY
     moments = [START + h * HOUR for h in (2, 5, 8, 11, 14, 17, 20, 23)]
-    each("zone at T, as known now", [lambda t=t: store.zone(t, since=t - HOUR) for t in moments])  # type: ignore[misc]
-    each("zone at T, as known then", [lambda t=t: store.zone(t, known=t, since=t - HOUR) for t in moments])  # type: ignore[misc]
+    each("zone at T, as known now", [lambda t=t: store.zone(t, since=t - HOUR) for t in moments])
+    each("zone at T, as known then", [lambda t=t: store.zone(t, known=t, since=t - HOUR) for t in moments])
     each("latest of all", [store.latest] * 5)
     each("24 h series, raw", [lambda: store.series(link.id, "intensity", START, end)] * 8)
     each("24 h series, 300 points", [lambda: store.series(link.id, "intensity", START, end, points=300)] * 8)

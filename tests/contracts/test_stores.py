@@ -161,7 +161,7 @@ class TestInflux(KeepingContract):
     def test_one_poison_line_blocks_no_other(self, store: Store) -> None:
         # The field is a float since the first write; the server refuses text there for ever
         store.write(list(by_minute_of("td-1", 3)))
-        poison = Observation("td-1", T0 + 7 * MINUTE, {"intensity": "oops"}, T0)  # type: ignore[dict-item]
+        poison = Observation("td-1", T0 + 7 * MINUTE, {"intensity": "oops"}, T0)
         good = [seen("td-2", T0 + i * MINUTE, intensity=float(i)) for i in range(50)]
         written = store.write([*good[:20], poison, *good[20:]])
         assert written.accepted == 50

@@ -26,7 +26,7 @@ def test_the_tables_are_what_the_code_says(page: str) -> None:
 
 def commands() -> set[str]:
     found = set()
-    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+    for name, command in get_command(app).commands.items():
         inner = getattr(command, "commands", None)
         found |= {f"gaoxin {name} {i}" for i in inner} if inner else {f"gaoxin {name}"}
     return found

@@ -39,7 +39,7 @@ def changed(**more: object) -> Device:
         (device("pk-9", "car-park"), "needs the attribute 'capacity'"),
         (device("pk-9", "car-park", capacity=0), "a number above 0"),
         (device("ns-9", "noise-monitor", noiseClass="9"), "GB 3096 has 0, 1, 2, 3, 4a, 4b"),
-        (link("td-9", freeSpeed="fast"), "needs the attribute 'freeSpeed'"),  # type: ignore[arg-type]
+        (link("td-9", freeSpeed="fast"), "needs the attribute 'freeSpeed'"),
     ],
 )
 def test_a_wrong_device_is_named_with_its_row(wrong: Device, words: str) -> None:

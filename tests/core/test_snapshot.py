@@ -80,7 +80,7 @@ def test_the_fold_does_not_care_about_the_order_of_arrival(found: list[Observati
     # One reading for each (device, at, received): two different ones received at the same instant have no order
     distinct = list({(o.device, o.at, o.received): o for o in found}.values())
     shuffled = list(distinct)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    random.shuffle(shuffled)
     a, b = (snapshot.of(SMALL, some).bytes_at(T0 + 30_000) for some in (distinct, shuffled))
     assert np.array_equal(a[0], b[0])
     assert np.array_equal(a[1], b[1])

@@ -50,7 +50,7 @@ def test_outside_china_gcj02_is_wgs84() -> None:
 @pytest.mark.parametrize("to", SHIFTED)
 @pytest.mark.parametrize("name", ["landmarks", "roads", "districts", "boundary", "buildings"])
 def test_a_shifted_layer_is_told(name: zone.Name, to: Datum) -> None:
-    guess = datum.guess_datum(moved(name, to))  # type: ignore[arg-type]
+    guess = datum.guess_datum(moved(name, to))
     assert guess is not None
     assert guess.datum is to
     assert guess.shift == pytest.approx({Datum.GCJ02: 450, Datum.BD09: 1_125}[to], abs=15)
@@ -60,7 +60,7 @@ def test_a_shifted_layer_is_told(name: zone.Name, to: Datum) -> None:
 
 @pytest.mark.parametrize("to", SHIFTED)
 def test_roads_without_names_are_told_by_where_they_run(to: Datum) -> None:
-    roads = moved("roads", to).drop(columns="name")  # type: ignore[attr-defined]
+    roads = moved("roads", to).drop(columns="name")
     guess = datum.guess_datum(roads)
     assert guess is not None
     assert guess.datum is to
@@ -72,7 +72,7 @@ def test_a_layer_in_place_raises_no_suspicion(name: zone.Name) -> None:
 
 
 def test_the_users_own_landmarks_are_the_anchors_once_there_are_some(tmp_path: Path) -> None:
-    zone.write(tmp_path / "landmarks.geojson", moved("landmarks", Datum.GCJ02))  # type: ignore[arg-type]
+    zone.write(tmp_path / "landmarks.geojson", moved("landmarks", Datum.GCJ02))
     assert datum.guess_datum(zone.layer("landmarks"), tmp_path) is None
 
 

@@ -22,10 +22,10 @@ def test_every_layer_is_published_with_six_decimals(name: publish.Name) -> None:
     assert features
 
     def numbers(part: object) -> list[float]:
-        return [n for p in part for n in numbers(p)] if isinstance(part, list) else [part]  # type: ignore[list-item]
+        return [n for p in part for n in numbers(p)] if isinstance(part, list) else [part]
 
     for feature in features[:50]:
-        for n in numbers(feature["geometry"]["coordinates"]):  # type: ignore[index]
+        for n in numbers(feature["geometry"]["coordinates"]):
             assert n == round(n, 6)
 
 
@@ -42,15 +42,15 @@ def test_devices_and_links_bear_the_number_that_frames_use() -> None:
     }
     for link in collection("links"):
         properties = link["properties"]
-        detector = REGISTRY.devices[link["id"]]  # type: ignore[call-overload]
-        assert detector.id == properties["device"]  # type: ignore[index]
-        assert detector.attributes["link"] == properties["link"]  # type: ignore[index]
+        detector = REGISTRY.devices[link["id"]]
+        assert detector.id == properties["device"]
+        assert detector.attributes["link"] == properties["link"]
 
 
 def test_buildings_can_be_raised() -> None:
     port = collection("buildings")[0]
     assert port["properties"] == {"kind": "ai_hub", "name": "中国西部AI创新港", "height": 30.0, "base": 0}
-    assert len(port["geometry"]["coordinates"]) == 2  # type: ignore[index]
+    assert len(port["geometry"]["coordinates"]) == 2
 
 
 def test_a_registry_of_other_devices_has_no_links() -> None:

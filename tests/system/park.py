@@ -25,14 +25,14 @@ class Park:
         self.clock = ManualClock(start)
         self.decoder = Decoder(registry, prefix=PREFIX)
         self.engine = self._engine()
-        self.relay = Relay(Broker(), self.clock, simulated=True, trend=lambda: None)  # type: ignore[call-arg]
+        self.relay = Relay(Broker(), self.clock, simulated=True, trend=lambda: None)
         self.screen = Screen("zh")
         self.relay.screens.add(self.screen)
         self.frames: list[snapshot.Frame] = []
         self.views: list[dict[str, Any]] = []
 
     def _engine(self) -> Engine:
-        return Engine(self.registry, self.decoder, EngineSettings(), prefix=PREFIX, now=self.clock.now())  # type: ignore[call-arg]
+        return Engine(self.registry, self.decoder, EngineSettings(), prefix=PREFIX, now=self.clock.now())
 
     def restart_engine(self) -> None:
         self.engine = self._engine()

@@ -30,8 +30,8 @@ def worker(store: Store, port: int, folder: Path) -> Worker:
         Decoder(SMALL, prefix=PREFIX),
         Quarantine(folder / "quarantine.jsonl"),
         SystemClock(),
-        Ingest(),  # type: ignore[call-arg]
-        Broker(port=port),  # type: ignore[call-arg]
+        Ingest(),
+        Broker(port=port),
     )
 
 

@@ -7,15 +7,20 @@ from twin.errors import BrokerError
 from twin.settings import Broker
 
 
-def client(settings: Broker, client_id: str, *, persistent: bool = False, manual_ack: bool = False) -> paho.Client:
-    """Not connected yet. `persistent`: the broker keeps what comes while this client is away (needs a stable id)."""
+def client(
+    settings: Broker, client_id: str, *, persistent: bool = False, manual_ack: bool = False, outbox: int = 20_000
+) -> paho.Client:
+    """Not connected yet. `persistent`: the broker keeps what comes while this client is away (needs a stable id).
+
+    `outbox`: how many messages of its own wait at most while the broker is away.
+    """
     made = paho.Client(
         CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=not persistent, manual_ack=manual_ack
     )
     # At least 1 s: a faster reconnect is taken by some brokers for a second session of the same id
     made.reconnect_delay_set(1, 15)
     made.max_inflight_messages_set(1_000)
-    made.max_queued_messages_set(20_000)
+    made.max_queued_messages_set(outbox)
     if settings.user:
         made.username_pw_set(settings.user, settings.password.get_secret_value() or None)
     return made
