@@ -50,7 +50,7 @@ class Worker:
         self.connected = threading.Event()
         self.away: str = ""  # why the store cannot be written, while it cannot
         self._buffer: deque[_Message] = deque()
-        self._room = threading.Semaphore(settings.buffer)
+        self._room = threading.Semaphore(50_000)
         self._news = threading.Event()
         self._stop = threading.Event()
         self._connection = 0

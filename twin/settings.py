@@ -32,6 +32,10 @@ class Broker(Section):
     user: str = Field("", description="user name, empty for none")
     password: SecretStr = Field(SecretStr(""), description="password; environment only")
     prefix: str = Field("gaoxin/v1", pattern=r"^[^#+\s]+[^#+\s/]$", description="first part of every topic")
+    tls: bool = Field(False, description="encrypt the connection; by itself with the system's authorities")
+    ca: Path | None = Field(None, description="file of the authority that signed the broker's certificate (PEM)")
+    certificate: Path | None = Field(None, description="file of the client's own certificate (PEM), where one is asked")
+    key: Path | None = Field(None, description="file of its private key (PEM), readable by this account only")
 
 
 class Store(Section):
@@ -47,9 +51,19 @@ class Store(Section):
 
 
 class Ingest(Section):
+    worker: str = Field(
+        "ingest",
+        pattern=r"^[A-Za-z0-9_-]{1,40}$",
+        description="stable name of this worker: its session at the broker, its spool and its quarantine hang on it",
+    )
+    shared: bool = Field(False, description="share the feed with other workers (each has its own `worker` name)")
+    mapping: Path | None = Field(None, description="file that says how foreign topics and payloads become observations")
     batch: int = Field(5_000, ge=1, le=100_000, description="most messages in one write")
     age_ms: int = Field(100, ge=1, le=60_000, description="longest a message waits for its batch to fill, ms")
-    buffer: int = Field(50_000, ge=100, description="most messages held in memory; beyond it the broker holds them")
+    buffer_mb: int = Field(64, ge=1, le=4096, description="most MiB of messages held in memory; then the broker holds")
+    spool_mb: int = Field(
+        2048, ge=0, description="most MiB kept on disk while the store is away; then nothing is acknowledged; 0: no spool"
+    )
     future_s: int = Field(300, ge=0, description="a time further ahead of ours than this is quarantined, seconds")
     past_days: int = Field(400, ge=1, description="a time longer ago than this is quarantined, days")
 
@@ -65,6 +79,13 @@ class Engine(Section):
 class Web(Section):
     host: str = Field("127.0.0.1", description="address the web listens on")
     port: int = Field(8050, ge=0, le=65535, description="its port")
+
+
+class Monitor(Section):
+    """For a process without a web; one with a web answers there."""
+
+    host: str = Field("127.0.0.1", description="address on which a process without a web answers for itself")
+    port: int = Field(0, ge=0, le=65535, description="its port for /healthz, /readyz and /metrics; 0: none")
 
 
 class Simulate(Section):
@@ -84,6 +105,7 @@ class Settings(Section):
     ingest: Ingest = Ingest()
     engine: Engine = Engine()
     web: Web = Web()
+    monitor: Monitor = Monitor()
     simulate: Simulate = Simulate()
 
     @property
