@@ -62,7 +62,7 @@ class Ingest(Section):
     age_ms: int = Field(100, ge=1, le=60_000, description="longest a message waits for its batch to fill, ms")
     buffer_mb: int = Field(64, ge=1, le=4096, description="most MiB of messages held in memory; then the broker holds")
     spool_mb: int = Field(
-        2048, ge=0, description="most MiB kept on disk while the store is away; then nothing is acknowledged; 0: no spool"
+        2048, ge=1, description="most MiB kept on disk while the store is away; beyond it nothing is acknowledged"
     )
     future_s: int = Field(300, ge=0, description="a time further ahead of ours than this is quarantined, seconds")
     past_days: int = Field(400, ge=1, description="a time longer ago than this is quarantined, days")
