@@ -1,22 +1,30 @@
 """One way to make a paho client: MQTT 3.1.1, settings' account, patient reconnects."""
 
+from typing import TypeVar
+
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from twin.errors import BrokerError
 from twin.settings import Broker
 
+C = TypeVar("C", bound=paho.Client)
+
 
 def client(
-    settings: Broker, client_id: str, *, persistent: bool = False, manual_ack: bool = False, outbox: int = 20_000
-) -> paho.Client:
+    kind: type[C],
+    settings: Broker,
+    client_id: str,
+    *,
+    persistent: bool = False,
+    manual_ack: bool = False,
+    outbox: int = 20_000,
+) -> C:
     """Not connected yet. `persistent`: the broker keeps what comes while this client is away (needs a stable id).
 
     `outbox`: how many messages of its own wait at most while the broker is away.
     """
-    made = paho.Client(
-        CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=not persistent, manual_ack=manual_ack
-    )
+    made = kind(CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=not persistent, manual_ack=manual_ack)
     # At least 1 s: a faster reconnect is taken by some brokers for a second session of the same id
     made.reconnect_delay_set(1, 15)
     made.max_inflight_messages_set(1_000)
