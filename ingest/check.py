@@ -1,7 +1,7 @@
 """What a mapping file would do, in words: nothing is stored and no broker is asked."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as Table
 from typing import Any
 
@@ -13,13 +13,15 @@ from twin.clock import local
 from twin.observation import KINDS, METRICS, Observation
 from twin.registry import Registry
 
+FORM = '{"topic": "…", "payload": {…}, "received": UTC ms}'
+
 
 def describe(mapping: Mapping, registry: Registry) -> str:
     """What the mapping subscribes to, what it takes from there and for which devices."""
     lines: list[str] = []
     for feed in mapping.feeds:
         lines += [f"feed {feed.name}", f"    subscribes to  {feed.topic.filter}"]
-        takes = [(v.metric, METRICS[v.metric].unit, str(v.path)) for v in feed.values]
+        takes = [(v.metric, _unit(v.metric), str(v.path)) for v in feed.values]
         lines += _columns("    takes  ", takes)
         devices = [(key, registry[ours]) for key, ours in feed.device.known().items()]
         lines += _columns("    device ", [(key, d.id, KINDS[d.kind].label, d.name) for key, d in devices])
@@ -32,7 +34,7 @@ def describe(mapping: Mapping, registry: Registry) -> str:
 
 
 def try_samples(lines: Iterable[str], mapping: Mapping, decoder: Decoder, now: int) -> tuple[str, bool]:
-    """What each sample becomes or why it would not be taken, with a summary; and whether all of all was taken.
+    """What each sample becomes or why it would not be taken, with a summary; and whether nothing was left.
 
     A sample is a line of JSON, {"topic": …, "payload": … , "received": UTC ms}; `received` is `now` where it is
     missing. A payload that is text is sent as it is, any other as JSON.
@@ -49,10 +51,7 @@ def try_samples(lines: Iterable[str], mapping: Mapping, decoder: Decoder, now: i
             if not isinstance(topic, str) or not isinstance(received, int):
                 raise TypeError
         except (msgspec.DecodeError, RecursionError, LookupError, TypeError, AttributeError):
-            said += [
-                f"line {number}",
-                '    not taken: not a sample: {"topic": "…", "payload": {…}, "received": UTC ms}',
-            ]
+            said += [f"line {number}", f"    not taken: not a sample: {FORM}"]
             continue
         said.append(f"line {number}  {topic}")
         raw = payload.encode() if isinstance(payload, str) else msgspec.json.encode(payload)
@@ -69,8 +68,8 @@ def try_samples(lines: Iterable[str], mapping: Mapping, decoder: Decoder, now: i
         for observation in observations:
             said += _observation(observation, decoder.registry, timed=observation.at != received)
         said += [f"    not taken: {fault}" for fault in faults]
-    total = ", ".join(f"{count[name]} {name}" for name in ("observations", "gateway states", "faults") if count[name])
-    said.append(f"{count['taken']} of {count['samples']} samples taken whole: {total or 'nothing'}")
+    total = ", ".join(f"{name} {count[name]}" for name in ("observations", "gateway states", "faults"))
+    said.append(f"{count['taken']} of {count['samples']} samples taken: {total}")
     return "\n".join(said), count["samples"] > 0 and count["taken"] == count["samples"]
 
 
@@ -86,7 +85,7 @@ def _taken(
     except MappingFault as fault:
         return [], [str(fault)]
     if found is None:
-        return [], ["no feed has this topic, or the word is neither of a gateway's two"]
+        return [], ["no feed has this topic, or its gateway is not in the table"]
     observations: list[Observation] = []
     faults = []
     for reading in found:
@@ -108,16 +107,20 @@ def _as_native(reading: Reading, decoder: Decoder, received: int) -> Decoded:
 
 def _observation(seen: Observation, registry: Registry, *, timed: bool) -> list[str]:
     device = registry[seen.device]
-    moment = local(seen.at)
-    at = f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d} {moment:%Z}"
+    at = local(seen.at).isoformat(" ", "milliseconds")
     head = f"    {device.id}  {KINDS[device.kind].label}  {device.name}"
-    rows = [(name, f"{value:.{METRICS[name].decimals}f}", METRICS[name].unit) for name, value in seen.values.items()]
+    rows = [(name, f"{value:.12g}", _unit(name)) for name, value in seen.values.items()]
     width = max(len(shown) for _, shown, _ in rows)
     lines = _columns("       ", [(name, shown.rjust(width), unit) for name, shown, unit in rows])
     return [head, f"        {at}{'' if timed else ' (time of receipt)'}", *lines]
 
 
-def _columns(head: str, rows: list[tuple[str, ...]]) -> list[str]:
+def _unit(metric: str) -> str:
+    unit = METRICS[metric].unit
+    return "" if unit == "1" else unit  # beside a number a 1 would be read as another
+
+
+def _columns(head: str, rows: Sequence[tuple[str, ...]]) -> list[str]:
     """The rows under one another, after the head; the last column may be as wide as it likes."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return [head + " " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -249,7 +249,7 @@ class Feed:
         names = {v.metric for v in self.values}
         for theirs, device in zip(ours, devices, strict=False):
             if not names & set(device.metrics):
-                what = f"a {device.kind} that measures {', '.join(device.metrics)}, none of which is in `values`"
+                what = f"this {device.kind} measures {', '.join(device.metrics)}: none of that is in `values`"
                 raise _FileError(self._where, f"devices.{theirs!r}", device.id, what)
         for name in names - {m for d in devices for m in d.metrics}:
             raise _FileError(
@@ -454,7 +454,7 @@ class _Name:
         self._parts = [] if self.in_body else _PART.findall(text)
         for part in self._parts:
             has = ", ".join(f"{{{p}}}" for p in topic.parts) or "none"
-            _known(where, key, part, topic.parts, "a part of the topic", f"the topic's parts are: {has}")
+            _known(where, key, part, topic.parts, "a part of the topic", f"The topic's parts are {has}")
         if not text or (not self.in_body and set(_PART.sub("", text)) & set("{}")):
             raise _FileError(
                 where, key, text, "write an id, {part} for a part of the topic, or a path that begins with '$'"
