@@ -1,5 +1,6 @@
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from typer.testing import CliRunner
 import ingest
 from dashboards.cli import app
 from dashboards.node import DEFAULT_REGISTRY
+from docs import tables
 from ingest.check import describe, try_samples
 from ingest.decode import Decoder
-from ingest.mapping import Mapping, MappingFault, Reading, read
+from ingest.mapping import FeedKeys, GatewayKeys, Mapping, MappingFault, Reading, ValueKeys, read
 from tests.zone import PREFIX, SMALL, T0
 from twin import registry as registries
 from twin.clock import parse
@@ -691,3 +693,18 @@ def test_check_of_a_wrong_file_ends_with_two(tmp_path: Path) -> None:
     code, said = command("--check", EXAMPLES / "ngsi-ld.toml", "--sample", tmp_path / "m.jsonl")
     assert code == 2
     assert "cannot be read" in said
+
+
+def test_the_example_in_the_docs_says_what_the_docs_say(tmp_path: Path) -> None:
+    page = (Path(tables.__file__).parent / "integrators.md").read_text(encoding="utf-8")
+    blocks = {kind: re.search(rf"```{kind}\n(.*?)```", page, flags=re.S) for kind in ("toml", "jsonl", "text")}
+    text = {kind: found[1] for kind, found in blocks.items() if found}
+    (tmp_path / "mapping.toml").write_text(text["toml"], encoding="utf-8")
+    (tmp_path / "caught.jsonl").write_text(text["jsonl"], encoding="utf-8")
+    [asked] = re.findall(r"^    gaoxin ingest (--check .*)$", page, flags=re.M)
+    assert command(*asked.split()) == (1, text["text"])
+
+
+def test_every_key_has_a_description() -> None:
+    for model in (FeedKeys, ValueKeys, GatewayKeys):
+        assert all(field.description for field in model.model_fields.values())
