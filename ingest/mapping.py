@@ -242,15 +242,15 @@ class Feed:
     def _check(self, registry: Registry) -> None:
         """The devices exist, and they measure what is mapped: else each message would end in quarantine."""
         ours = self.device.known()
+        names = {v.metric for v in self.values}
         for theirs, device_id in ours.items():
             key = f"devices.{theirs!r}" if self.device.table else "device"
             _known(self._where, key, device_id, registry.index, "in the registry", "Add it there, or correct it here")
-        devices = [registry[d] for d in ours.values()] or list(registry)
-        names = {v.metric for v in self.values}
-        for theirs, device in zip(ours, devices, strict=False):
+            device = registry[device_id]
             if not names & set(device.metrics):
                 what = f"this {device.kind} measures {', '.join(device.metrics)}: none of that is in `values`"
-                raise _FileError(self._where, f"devices.{theirs!r}", device.id, what)
+                raise _FileError(self._where, key, device_id, what)
+        devices = [registry[d] for d in ours.values()] or list(registry)
         for name in names - {m for d in devices for m in d.metrics}:
             raise _FileError(
                 self._where, "values", name, "none of its devices measures this: take it out, or see `devices`"
@@ -563,10 +563,11 @@ def _ms(moment: datetime, local: tzinfo) -> int:
 def _apart(mapping: Mapping, prefix: str) -> None:
     """No topic is of two: a message would be told twice, or by whichever comes first. Raises _FileError."""
     seen: list[tuple[str, Topic]] = [("our own topics", Topic(prefix + "/#"))] if prefix else []
+    names = [f.name for f in mapping.feeds]
+    for name in names:
+        if names.count(name) > 1:
+            raise _FileError(f"feed {name!r}", "name", name, "two feeds have this name; rename one")
     named = [(f"feed {f.name!r}", f.topic) for f in mapping.feeds]
-    for where, _ in named:
-        if [w for w, _ in named].count(where) > 1:
-            raise _FileError(where, "name", where[6:-1], "two feeds have this name; rename one")
     named += [(f"gateway {i}", g.topic) for i, g in enumerate(mapping.gateways, 1)]
     for where, topic in named:
         for other, others in seen:

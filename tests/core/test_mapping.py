@@ -560,7 +560,7 @@ WRONG = [
     (of('""') + VALUES, ["device = '': write an id"]),
     (of('"mh-2"') + VALUES, ["device = 'mh-2': not in the registry. Did you mean"]),
     (of('"zzzzz"') + VALUES, ["device = 'zzzzz': not in the registry. Add it there"]),
-    (of('"aq-1"') + VALUES, ["'aq-1'", "this air-station measures pm25", "none of that is in `values`"]),
+    (of('"aq-1"') + VALUES, ["device = 'aq-1'", "this air-station measures pm25", "none of that is in `values`"]),
     (FEED + VALUES + '[feed.devices]\nx = "mh-l"\n', ["feed 'f': devices.'x' = 'mh-l'", "Did you mean 'mh-1'?"]),
     (FEED + VALUES + '[feed.devices]\nx = "aq-1"\n', ["devices.'x' = 'aq-1'", "none of that is in `values`"]),
     (
