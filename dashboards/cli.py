@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from dashboards import node as nodes
-from twin.clock import HOUR, SystemClock
+from twin.clock import DAY, HOUR, SECOND, SystemClock
 from twin.errors import GaoxinError, OurError
 from twin.registry import Registry
 from twin.settings import Settings, load
@@ -104,10 +104,46 @@ def node(
 
 
 @app.command()
-def ingest(context: typer.Context) -> None:
-    """Run ingest alone (needs a store that is a server)."""
+def ingest(
+    context: typer.Context,
+    check: Annotated[
+        Path | None, typer.Option(help="say what this mapping of foreign feeds is, or what is wrong with it, and end")
+    ] = None,
+    sample: Annotated[
+        Path | None, typer.Option(help="with --check: messages to try on it, a line of JSON each; 1 if one is refused")
+    ] = None,
+) -> None:
+    """Run ingest alone (needs a store that is a server), or check a mapping of foreign feeds."""
     with _settings(context) as settings:
-        _run_node(settings, engine=False, web=False)
+        if check is not None:
+            _check_mapping(settings, check, sample)
+        elif sample is not None:
+            raise OurError("--sample needs the mapping to try it on: --check mapping.toml --sample file.jsonl")
+        else:
+            _run_node(settings, engine=False, web=False)
+
+
+def _check_mapping(settings: Settings, file: Path, sample: Path | None) -> None:
+    from ingest import check, mapping
+    from ingest.decode import Decoder
+
+    registry = nodes.read_registry(settings)
+    prefix = settings.broker.prefix
+    found = mapping.read(file, registry, prefix=prefix)
+    if sample is None:
+        typer.echo(check.describe(found, registry))
+        return
+    try:
+        lines = sample.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OurError(f"{sample}: cannot be read ({error}). It holds one message a line: {check.FORM}") from None
+    decoder = Decoder(
+        registry, prefix=prefix, future=settings.ingest.future_s * SECOND, past=settings.ingest.past_days * DAY
+    )
+    said, whole = check.try_samples(lines, found, decoder, SystemClock().now())
+    typer.echo(said)
+    if not whole:
+        raise typer.Exit(1)
 
 
 @app.command()
