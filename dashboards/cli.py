@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from dashboards import node as nodes
-from twin.clock import DAY, HOUR, SECOND, SystemClock
+from twin.clock import HOUR, SystemClock
 from twin.errors import GaoxinError, OurError
 from twin.registry import Registry
 from twin.settings import Settings, load
@@ -124,23 +124,17 @@ def ingest(
 
 
 def _check_mapping(settings: Settings, file: Path, sample: Path | None) -> None:
-    from ingest import check, mapping
-    from ingest.decode import Decoder
+    from ingest import check
 
-    registry = nodes.read_registry(settings)
-    prefix = settings.broker.prefix
-    found = mapping.read(file, registry, prefix=prefix)
+    decoder = nodes.make_decoder(settings, nodes.read_registry(settings), file)
     if sample is None:
-        typer.echo(check.describe(found, registry))
+        typer.echo(check.describe(decoder))
         return
     try:
         lines = sample.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise OurError(f"{sample}: cannot be read ({error}). It holds one message a line: {check.FORM}") from None
-    decoder = Decoder(
-        registry, prefix=prefix, future=settings.ingest.future_s * SECOND, past=settings.ingest.past_days * DAY
-    )
-    said, whole = check.try_samples(lines, found, decoder, SystemClock().now())
+    said, whole = check.try_samples(lines, decoder, SystemClock().now())
     typer.echo(said)
     if not whole:
         raise typer.Exit(1)

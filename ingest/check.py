@@ -2,13 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from collections.abc import Mapping as Table
-from typing import Any
 
 import msgspec
 
-from ingest.decode import Decoded, Decoder
-from ingest.mapping import Mapping, MappingFault, Reading
+from ingest.decode import Decoder
 from twin.clock import local
 from twin.observation import KINDS, METRICS, Observation
 from twin.registry import Registry
@@ -16,8 +13,10 @@ from twin.registry import Registry
 FORM = '{"topic": "…", "payload": {…}, "received": UTC ms}'
 
 
-def describe(mapping: Mapping, registry: Registry) -> str:
-    """What the mapping subscribes to, what it takes from there and for which devices."""
+def describe(decoder: Decoder) -> str:
+    """What the decoder's mapping subscribes to, what it takes from there and for which devices."""
+    mapping, registry = decoder.mapping, decoder.registry
+    assert mapping is not None
     lines: list[str] = []
     for feed in mapping.feeds:
         lines += [f"feed {feed.name}", f"    subscribes to  {feed.topic.filter}"]
@@ -33,7 +32,7 @@ def describe(mapping: Mapping, registry: Registry) -> str:
     return "\n".join(lines)
 
 
-def try_samples(lines: Iterable[str], mapping: Mapping, decoder: Decoder, now: int) -> tuple[str, bool]:
+def try_samples(lines: Iterable[str], decoder: Decoder, now: int) -> tuple[str, bool]:
     """What each sample becomes or why it would not be taken, with a summary; and whether nothing was left.
 
     A sample is a line of JSON, {"topic": …, "payload": … , "received": UTC ms}; `received` is `now` where it is
@@ -55,54 +54,22 @@ def try_samples(lines: Iterable[str], mapping: Mapping, decoder: Decoder, now: i
             continue
         said.append(f"line {number}  {topic}")
         raw = payload.encode() if isinstance(payload, str) else msgspec.json.encode(payload)
-        gateway = mapping.gateway(topic, raw)
+        gateway = decoder.gateway(topic, raw)
         if gateway is not None:
             count["taken"] += 1
             count["gateway states"] += 1
             said.append(f"    gateway {gateway[0]} is {'online' if gateway[1] else 'offline'}")
             continue
-        observations, faults = _taken(mapping, decoder, topic, raw, received)
-        count["taken"] += bool(observations) and not faults
-        count["observations"] += len(observations)
-        count["faults"] += len(faults)
-        for observation in observations:
+        found = decoder.decode(topic, raw, received)
+        count["taken"] += not found.rejections
+        count["observations"] += len(found.observations)
+        count["faults"] += len(found.rejections)
+        for observation in found.observations:
             said += _observation(observation, decoder.registry, timed=observation.at != received)
-        said += [f"    not taken: {fault}" for fault in faults]
+        said += [f"    not taken: {r.reason.value}: {r.detail}" for r in found.rejections]
     total = ", ".join(f"{name} {count[name]}" for name in ("observations", "gateway states", "faults"))
     said.append(f"{count['taken']} of {count['samples']} samples taken: {total}")
     return "\n".join(said), count["samples"] > 0 and count["taken"] == count["samples"]
-
-
-def _taken(
-    mapping: Mapping, decoder: Decoder, topic: str, raw: bytes, received: int
-) -> tuple[list[Observation], list[str]]:
-    try:
-        body = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return [], [f"payload is not JSON ({error})"]
-    try:
-        found = mapping.readings(topic, body)
-    except MappingFault as fault:
-        return [], [str(fault)]
-    if found is None:
-        return [], ["no feed has this topic, or its gateway is not in the table"]
-    observations: list[Observation] = []
-    faults = []
-    for reading in found:
-        if isinstance(reading, MappingFault):
-            faults.append(str(reading))
-            continue
-        decoded = _as_native(reading, decoder, received)
-        observations += decoded.observations
-        faults += [f"{r.reason.value}: {r.detail}" for r in decoded.rejections]
-    return observations, faults
-
-
-def _as_native(reading: Reading, decoder: Decoder, received: int) -> Decoded:
-    """The decoder's word on it: the reading as the native message it stands for."""
-    domain = decoder.registry[reading.device].domain if reading.device in decoder.registry else "city"
-    item: Table[str, Any] = {k: v for k, v in reading._asdict().items() if v is not None}
-    return decoder.decode(f"{decoder.prefix}{domain}/batch", msgspec.json.encode([item]), received)
 
 
 def _observation(seen: Observation, registry: Registry, *, timed: bool) -> list[str]:

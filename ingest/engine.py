@@ -142,9 +142,9 @@ class Shell:
         if reason.is_failure:
             log.error("broker refused the engine: %s", reason)
             return
-        prefix = self.broker.prefix
+        decoder = self.engine.decoder
         # QoS 0: the store has everything through ingest, and a gateway's last word is retained
-        client.subscribe([(f"{prefix}/+/+/obs", 0), (f"{prefix}/+/batch", 0), (f"{prefix}/gateway/+/status", 0)])
+        client.subscribe([(topic, 0) for topic in (*decoder.topics, *decoder.gateway_topics)])
         self.connected.set()
         log.info("engine connected to broker %s:%s", self.broker.host, self.broker.port)
 
