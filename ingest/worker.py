@@ -235,7 +235,8 @@ class Worker:
             if self._stop.wait(pause):
                 return False
             pause = min(pause * 2, PAUSE_S[1])
-            self._drain()
+            # All of it: the disk gets room only when a whole segment goes
+            self._drain(at_most=None)
         if self.holding:
             log.info("%s can be kept again", what)
         self.holding = ""
@@ -254,8 +255,12 @@ class Worker:
         meters.SPOOLED.inc(len(observations))
         self._counts["spooled"] += len(observations)
 
-    def _drain(self) -> None:
-        """Write what is spooled, oldest first, until it is empty, the store is away or a batch waits."""
+    def _drain(self, at_most: int | None = 2) -> None:
+        """Write what is spooled, oldest first, until it is empty or the store is away.
+
+        While a whole batch waits, `at_most` records: two drained for one appended, so that the spool shrinks also
+        under full load.
+        """
         written = 0
         while not self._stop.is_set() and time.monotonic() >= self._again:
             observations = self.spool.peek()
@@ -268,8 +273,7 @@ class Worker:
                 break
             self.spool.drop()
             written += 1
-            # Two for one: the spool must shrink also under full load
-            if written >= 2 and self._waiting >= self.settings.batch:
+            if at_most is not None and written >= at_most and self._waiting >= self.settings.batch:
                 break
         meters.SPOOL_BYTES.set(self.spool.bytes)
         meters.SPOOL_TORN.set(self.spool.torn)
