@@ -210,7 +210,10 @@ class InfluxStore:
             received = names.index("received")
             metrics = [(i, n) for i, n in enumerate(names) if n not in ("time", "received")]
             for row in series["values"]:
-                values = {n: float(row[i]) for i, n in metrics if row[i] is not None}
+                # What others have written into the measurement may be text, or lack our `received`
+                values = {n: float(row[i]) for i, n in metrics if isinstance(row[i], int | float)}
+                if not values or row[received] is None:
+                    continue
                 yield Observation(device, row[0] // _NS, values, row[received])
 
     def _from(self, domain: Domain) -> str:
