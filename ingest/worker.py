@@ -44,7 +44,7 @@ T = TypeVar("T")
 STATUS_S = 5
 PAUSE_S = (0.5, 15.0)  # the first and the longest wait before the store is tried again
 ENOUGH = 20  # so many observations refused one by one, and not one taken: it is the store, not they
-LARGE = 1 << 20  # bytes of messages that make a batch, however few they are: some 10,000 readings
+LARGE = 4 << 20  # bytes of messages that make a batch, however few they are: some 40,000 readings
 AHEAD = 2  # batches decoded while one is written
 _MESSAGE = 200  # bytes a message takes here beside its payload
 
