@@ -42,8 +42,8 @@ class Run(NamedTuple):
 def main(argv: Sequence[str] = ()) -> None:
     wanted = argparse.ArgumentParser("python -m tests.bench.ingest")
     wanted.add_argument("--runs", type=int, default=5)
-    wanted.add_argument("--single", type=int, default=100_000, help="readings, one a message")
-    wanted.add_argument("--packed", type=int, default=400_000, help="readings, fifty a message")
+    wanted.add_argument("--single", type=int, default=200_000, help="readings, one a message")
+    wanted.add_argument("--packed", type=int, default=1_000_000, help="readings, fifty a message")
     knobs = wanted.parse_args(argv)
     print(f"ingest: MQTT QoS 1 to the last row on {os.cpu_count()} cores, {knobs.runs} runs each in turn, medians")
     with tempfile.TemporaryDirectory() as folder:
