@@ -19,6 +19,7 @@ log = logging.getLogger("gaoxin.mqtt")
 # OpenSSL's X509_V_ERR_…: the ssl module gives the numbers and no names
 _OUT_OF_TIME = (9, 10)
 _OTHER_NAME = (62, 64)
+_NOT_TLS = "it ended the TLS handshake, as one that does not speak TLS on this port: set broker.port (often 8883)"
 
 
 def client(
@@ -154,10 +155,10 @@ class _Refusals(logging.Handler):
         made.on_connect, made.on_disconnect, made.on_connect_fail = self._on_connect, self._on_disconnect, self._on_fail
 
     def emit(self, record: logging.LogRecord) -> None:
-        found = record.args[0] if isinstance(record.args, tuple) and record.args else None
+        found = record.args[-1] if isinstance(record.args, tuple) and record.args else None
         if isinstance(found, OSError):
             self._error = found  # said when the connection is found lost
-        else:
+        elif isinstance(found, Exception):  # in a callback of ours
             log.error("%s: %s", self._who, record.getMessage())
 
     def _on_fail(self, *_: Any) -> None:
@@ -223,12 +224,16 @@ def _why(error: OSError, s: Broker) -> str:
     if isinstance(error, ssl.SSLError):
         reason = error.reason or ""
         if isinstance(error, ssl.SSLEOFError) or reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
-            return "it does not speak TLS on this port: set broker.port to its TLS port (often 8883)"
+            return _NOT_TLS
         if "ALERT" in reason and s.certificate is None:
             return f"it asks for a client certificate ({reason}): set broker.certificate and broker.key"
         if "ALERT" in reason:
             return f"it does not accept broker.certificate = {s.certificate} ({reason})"
         return f"TLS failed: {error}"
+    if s.tls and isinstance(error, ConnectionResetError | BrokenPipeError):
+        return _NOT_TLS
     if isinstance(error, gaierror):
         return f"no address is known for broker.host = {s.host} ({error.strerror})"
+    if isinstance(error, TimeoutError):
+        return "it does not answer in time"
     return f"it cannot be reached ({error.strerror or error})"

@@ -1,0 +1,287 @@
+"""The shipped Mosquitto configuration on a real Mosquitto: who gets in, and who may say and hear what."""
+
+import contextlib
+import logging
+import os
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.broker import find
+from tests.keys import Keys
+from tests.servers import free_port, listens, mosquitto, wait_until
+from twin import mqtt
+from twin.settings import Broker
+
+pytestmark = pytest.mark.server
+
+SHIPPED = Path(__file__).parents[2] / "ingest" / "mosquitto"
+PASSWORD = "p@ss-"
+ACCOUNTS = ("aq-1", "aq-2", "gw-east", "ingest", "engine", "web", "simulators", "observer")
+OBS, OTHER = "gaoxin/v1/environment/aq-1/obs", "gaoxin/v1/environment/aq-2/obs"
+BATCH, PARKING, TRAFFIC = (f"gaoxin/v1/{domain}/batch" for domain in ("environment", "parking", "traffic"))
+EAST, WEST = "gaoxin/v1/gateway/gw-east/status", "gaoxin/v1/gateway/gw-west/status"
+WORKER, FRAME, ALERT = "gaoxin/v1/worker/ingest-1/status", "gaoxin/v1/frame/key", "gaoxin/v1/alert/a/b"
+TOPICS = (OBS, OTHER, BATCH, PARKING, TRAFFIC, EAST, WEST, WORKER, FRAME, ALERT, "gaoxin/v1/else", "else")
+
+WRITES = {
+    "aq-1": {OBS},
+    "gw-east": {EAST, BATCH, PARKING},
+    "ingest": {WORKER},
+    "engine": {FRAME, ALERT},
+    "web": set(),
+    "simulators": {OBS, OTHER, EAST, WEST},
+}
+FEED = {OBS, OTHER, BATCH, PARKING, TRAFFIC, EAST, WEST}
+READS = {
+    "aq-1": set(),
+    "gw-east": set(),
+    "ingest": FEED,
+    "engine": FEED,
+    "web": {WORKER, FRAME, ALERT},
+    "simulators": set(),
+}
+
+
+class Server:
+    """Mosquitto with the shipped files, its paths moved into `folder`; `observer` may say and hear all."""
+
+    def __init__(self, folder: Path, keys: Keys, *, ask_certificate: bool = False) -> None:
+        self.keys, self.port = keys, free_port()
+        certificate, key = keys.issue("localhost")
+        paths = {
+            "/mosquitto/keys/server.pem": certificate,
+            "/mosquitto/keys/server.key": key,
+            "/mosquitto/keys/ca.pem": keys.ca,
+            "/mosquitto/keys/passwords": self._passwords(folder),
+            "/mosquitto/config/acl": folder / "acl",
+            "/mosquitto/data/": f"{folder}/",
+        }
+        text = (SHIPPED / "mosquitto.conf").read_text(encoding="utf-8")
+        if ask_certificate:
+            text = re.sub(r"^#(cafile|require_certificate)", r"\1", text, flags=re.M)
+        for shipped, here in paths.items():
+            assert shipped in text
+            text = text.replace(shipped, str(here))
+        text = text.replace("listener 8883\n", f"listener {self.port} 127.0.0.1\n").replace("log_dest stdout\n", "")
+        # started as root it would drop to an account that may not read this folder
+        text += f"log_dest file {folder}/log\n" + ("user root\n" if os.geteuid() == 0 else "")
+        acl = (SHIPPED / "acl").read_text(encoding="utf-8")
+        acl = re.sub(r"^#(user gw-east|topic write .*)", r"\1", acl, flags=re.M)  # the gateway it shows
+        (folder / "acl").write_text(f"{acl}\nuser observer\ntopic readwrite #\n", encoding="utf-8")
+        (folder / "mosquitto.conf").write_text(text, encoding="utf-8")
+        self.process = subprocess.Popen([str(find("mosquitto")), "-c", str(folder / "mosquitto.conf")])
+        try:
+            wait_until(lambda: listens(self.port), "mosquitto listens")
+        except AssertionError:
+            self.stop()
+            raise
+
+    @staticmethod
+    def _passwords(folder: Path) -> Path:
+        path = folder / "passwords"
+        path.touch(0o600)
+        for name in ACCOUNTS:
+            subprocess.run(["mosquitto_passwd", "-b", str(path), name, PASSWORD + name], check=True)
+        return path
+
+    def settings(self, user: str, **more: Any) -> Broker:
+        given = {"host": "localhost", "port": self.port, "tls": True, "ca": self.keys.ca, "password": PASSWORD + user}
+        return Broker(user=user, **(given | more))
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    made = Server(tmp_path_factory.mktemp("broker"), Keys(tmp_path_factory.mktemp("keys")))
+    yield made
+    made.stop()
+
+
+class Account:
+    """A client as the twin makes it, and what it heard."""
+
+    def __init__(self, settings: Broker) -> None:
+        self.heard: list[str] = []
+        self.connected, self.subscribed, self.tries = False, 0, 0
+        self.name = f"test-{id(self):x}"
+        self.client = mqtt.client(settings, self.name)
+        self.client.on_pre_connect = self._on_try
+        self.client.on_connect = self._on_connect
+        self.client.on_message = lambda _c, _u, message: self.heard.append(message.topic)
+        self.client.on_subscribe = self._on_subscribe
+        mqtt.connect(self.client, settings)
+
+    def _on_try(self, *_: Any) -> None:
+        self.tries += 1
+
+    def _on_connect(self, *_: Any) -> None:
+        self.connected = True
+
+    def _on_subscribe(self, *_: Any) -> None:
+        self.subscribed += 1
+
+    def subscribe(self, *topics: str) -> None:
+        wanted = self.subscribed + 1
+        self.client.subscribe([(topic, 1) for topic in topics])
+        wait_until(lambda: self.subscribed >= wanted, "subscribed")
+
+    def publish(self, topic: str, payload: str = "{}") -> None:
+        """Returns when the broker has dealt with it: whatever it sent here before has then been read."""
+        self.client.publish(topic, payload, qos=1).wait_for_publish(10)
+
+    def close(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+@contextlib.contextmanager
+def account(settings: Broker) -> Iterator[Account]:
+    made = Account(settings)
+    try:
+        wait_until(lambda: made.connected, f"{settings.user} connected", 10)
+        yield made
+    finally:
+        made.close()
+
+
+def refusals(caplog: pytest.LogCaptureFixture, *settings: Broker) -> list[str]:
+    """What the log says of each, tried at once, after a second try of each has failed, too: one line."""
+    caplog.clear()
+    caplog.set_level(logging.DEBUG, "gaoxin.mqtt")
+    made = [Account(s) for s in settings]
+    try:
+        wait_until(lambda: all(len(said(caplog, a, logging.DEBUG)) > 1 for a in made), "two refusals each", 10)
+    finally:
+        for one in made:
+            one.client.disconnect()  # all of them before any of them is waited for
+        for one in made:
+            one.close()
+    assert not any(a.connected for a in made)
+    assert all(a.tries > 1 for a in made)
+    lines = [said(caplog, a, logging.ERROR) for a in made]
+    assert all(len(one) == 1 for one in lines), lines
+    return [one[0] for one in lines]
+
+
+def said(caplog: pytest.LogCaptureFixture, account: Account, level: int) -> list[str]:
+    found = [r for r in caplog.records if r.name == "gaoxin.mqtt" and r.levelno >= level]
+    return [r.message for r in found if r.message.startswith(account.name + ":")]
+
+
+def test_an_observation_reaches_ingest_also_through_a_shared_subscription(server: Server) -> None:
+    with contextlib.ExitStack() as stack:
+        alone, shared, sensor = (stack.enter_context(account(server.settings(u))) for u in ("ingest", "ingest", "aq-1"))
+        alone.subscribe("gaoxin/v1/+/+/obs")
+        shared.subscribe("$share/ingest/gaoxin/v1/+/+/obs")
+        sensor.publish(OBS)
+        for heard in (alone.heard, shared.heard):
+            wait_until(lambda heard=heard: heard == [OBS], "the observation arrives")
+
+
+def test_a_refusal_is_said_once_and_tried_again(
+    server: Server, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    other = Keys(tmp_path / "other").ca
+    with mosquitto(tmp_path / "plain") as port:
+        cases = [
+            (server.settings("web", ca=other), f"not signed by broker.ca = {other}"),
+            (server.settings("web", ca=None), "this system knows, and broker.ca is not set"),
+            (server.settings("web", host="127.0.0.1"), "not for broker.host = 127.0.0.1"),
+            (server.settings("web", password="wrong"), "broker.user = 'web' or its password (GAOXIN_BROKER__PASSWORD)"),
+            (server.settings("nobody"), "broker.user = 'nobody'"),
+            (server.settings(""), "without an account: set broker.user"),
+            (server.settings("web", tls=False, ca=None), "closed the connection before answering; if this port wants"),
+            (server.settings("web", port=port), "does not speak TLS on this port: set broker.port (often 8883)"),
+        ]
+        lines = refusals(caplog, *(settings for settings, _ in cases))
+    for line, (_, words) in zip(lines, cases, strict=True):
+        assert words in line
+        assert PASSWORD not in line
+
+
+def test_a_server_that_says_nothing_does_not_hold_the_client(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        settings = server.settings("web", host="127.0.0.1", port=mute.getsockname()[1])
+        made = mqtt.client(settings, "test-mute")
+        made.connect_timeout = 0.3  # seconds; 5 by itself
+        mqtt.connect(made, settings)
+        try:
+            wait_until(lambda: "it does not answer in time" in caplog.text, "the time-out is said", 5)
+        finally:
+            begun = time.monotonic()
+            made.disconnect()
+            made.loop_stop()
+        assert time.monotonic() - begun < 3
+
+
+def test_a_client_outlives_a_refusal(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    """Refused with a wrong password, let in as soon as it is right."""
+    made = Account(server.settings("web", password="wrong"))
+    try:
+        wait_until(lambda: bool(said(caplog, made, logging.ERROR)), "refused")
+        made.client.username_pw_set("web", PASSWORD + "web")
+        wait_until(lambda: made.connected, "connected", 10)
+    finally:
+        made.close()
+
+
+def test_a_client_certificate_where_one_is_asked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    keys = Keys(tmp_path / "keys")
+    server = Server(tmp_path, keys, ask_certificate=True)
+    try:
+        certificate, key = keys.issue("web")
+        with account(server.settings("web", certificate=certificate, key=key)):
+            pass
+        foreign, its_key = Keys(tmp_path / "other").issue("web")
+        with_foreign = server.settings("web", certificate=foreign, key=its_key)
+        without, other = refusals(caplog, server.settings("web"), with_foreign)
+        assert "client certificate" in without
+        assert "set broker.certificate and broker.key" in without
+        assert f"not accept broker.certificate = {foreign}" in other
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("user", WRITES)
+def test_an_account_says_what_it_may_and_no_more(server: Server, user: str) -> None:
+    with account(server.settings("observer")) as observer, account(server.settings(user)) as made:
+        observer.subscribe("#")
+        for topic in TOPICS:
+            made.publish(topic)
+        observer.publish("the end")
+        wait_until(lambda: "the end" in observer.heard, "the broker is up")
+        assert set(observer.heard) - {"the end"} == WRITES[user]
+
+
+@pytest.mark.parametrize("user", READS)
+def test_an_account_hears_what_it_may_and_no_more(server: Server, user: str) -> None:
+    with account(server.settings("observer")) as observer, account(server.settings(user)) as made:
+        # asking for what is not granted must not cost the rest
+        made.subscribe("#")
+        observer.subscribe("#")
+        for topic in TOPICS:
+            observer.publish(topic)
+        wait_until(lambda: set(observer.heard) >= set(TOPICS), "the broker is up")
+        made.publish("nowhere")
+        assert set(made.heard) == READS[user]
+
+
+def test_retained_and_shared_do_not_get_round_it(server: Server) -> None:
+    """A sensor does not hear another one through a shared subscription, nor what is retained."""
+    with account(server.settings("observer")) as observer, account(server.settings("aq-2")) as sensor:
+        observer.client.publish(FRAME, "x", qos=1, retain=True).wait_for_publish(10)
+        sensor.subscribe("$share/ingest/gaoxin/v1/+/+/obs", FRAME, "$SYS/#")
+        observer.publish(OBS)
+        sensor.publish(OTHER)
+        assert sensor.heard == []
+        observer.client.publish(FRAME, "", qos=1, retain=True).wait_for_publish(10)
