@@ -61,7 +61,7 @@ class Relay:
         self._views: dict[Language, str] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._decoder = msgspec.json.Decoder(Indicators)
-        self._client = mqtt.client(broker, f"gaoxin-web-{clock.now():x}-{id(self):x}")
+        self._client = mqtt.client(paho.Client, broker, f"gaoxin-web-{clock.now():x}-{id(self):x}")
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message

@@ -11,7 +11,6 @@ from dashboards.live import Relay
 from dashboards.views.wall import Trend
 from ingest.decode import Decoder
 from ingest.engine import Shell
-from ingest.quarantine import Quarantine
 from ingest.worker import Worker
 from twin import registry as registries
 from twin import store as stores
@@ -70,18 +69,7 @@ class Node:
             future=settings.ingest.future_s * 1000,
             past=settings.ingest.past_days * DAY,
         )
-        self.worker = (
-            Worker(
-                store,
-                decoder,
-                Quarantine(settings.data / "quarantine.jsonl"),
-                self.clock,
-                settings.ingest,
-                broker,
-            )
-            if ingest
-            else None
-        )
+        self.worker = Worker(store, decoder, settings.data, self.clock, settings.ingest, broker) if ingest else None
         self.engine = Shell(registry, decoder, self.clock, settings.engine, broker, store) if engine else None
         self.web = web
         self.relay = Relay(broker, self.clock, simulated=settings.simulate.on, trend=lambda: self._trend)
@@ -116,8 +104,10 @@ class Node:
             found.append(f"store: {error}")
         if self.worker and not self.worker.connected.is_set():
             found.append("ingest: not connected to the broker")
-        if self.worker and self.worker.away:
-            found.append(f"ingest: cannot write: {self.worker.away}")
+        if self.worker and self.worker.holding:
+            found.append(f"ingest: nothing is acknowledged: {self.worker.holding}")
+        elif self.worker and self.worker.away:
+            found.append(f"ingest: the store is away, what comes is spooled: {self.worker.away}")
         if self.engine and not self.engine.connected.is_set():
             found.append("engine: not connected to the broker")
         if self.web and not self.relay.connected:

@@ -27,7 +27,7 @@ def settings() -> str:
 
 
 def metrics() -> str:
-    found = [m for m in vars(meters).values() if isinstance(m, MetricWrapperBase)]
+    found = [m for m in vars(meters).values() if isinstance(m, MetricWrapperBase | meters.BulkHistogram)]
     rows = []
     for metric in found:
         [described] = metric.describe()

@@ -101,7 +101,7 @@ class Shell:
         self.connected = threading.Event()
         self._queue: queue.Queue[tuple[str, bytes, int]] = queue.Queue(self.QUEUE)
         self._stop = threading.Event()
-        self._client = mqtt.client(broker, f"gaoxin-engine-{clock.now():x}")
+        self._client = mqtt.client(paho.Client, broker, f"gaoxin-engine-{clock.now():x}")
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = lambda *_: self.connected.clear()
         self._client.on_message = self._on_message

@@ -1,35 +1,132 @@
-"""What could not be taken in, with the evidence: one JSON line a message, in one file that never outgrows its bound."""
+"""What could not be taken in, with the evidence, to be looked at and tried again once the cause is mended.
 
+One JSON line a message in `{worker}.jsonl` of the folder, so that several workers can share it; at its bound the file
+becomes `{worker}.old.jsonl`, over the one before, and the oldest evidence goes. What was tried again with success is
+listed in `retried`, and no longer shown.
+"""
+
+import base64
 import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from threading import Lock
 
 import msgspec
 
-from ingest.decode import Rejection
+from ingest.decode import LARGEST, Rejection
+
+LIMIT = 64 << 20  # bytes of one file
+_RETRIED = "retried"
+
+
+class Ground(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why: the name of a `Reason` in small letters, what exactly, and the device where one is known."""
+
+    reason: str
+    detail: str
+    device: str = ""
+
+
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One message. `payload` is its text, or `base64` its bytes where they are no UTF-8; cut short past 1 MiB.
+
+    `received`: UTC ms. `size`: the full length of the payload in bytes.
+    """
+
+    id: str
+    received: int
+    topic: str
+    size: int
+    grounds: list[Ground]
+    payload: str = ""
+    base64: str = ""
+
+    @property
+    def content(self) -> bytes:
+        return base64.b64decode(self.base64) if self.base64 else self.payload.encode()
+
+    @property
+    def device(self) -> str:
+        return next((g.device for g in self.grounds if g.device), "")
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A message on its way into quarantine."""
+
+    topic: str
+    payload: bytes
+    received: int
+    rejections: Sequence[Rejection]
 
 
 class Quarantine:
-    """Keeps the newest: past `limit` bytes the file is renamed to `.old`, over the one before."""
+    """The writing side, one a worker."""
 
-    def __init__(self, path: Path, *, limit: int = 32 << 20) -> None:
-        self.path, self.limit = path, limit
-        self._lock = Lock()
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path, worker: str, *, limit: int = LIMIT) -> None:
+        self.path, self.worker, self.limit = folder / f"{worker}.jsonl", worker, limit
+        self._count = 0
+        folder.mkdir(parents=True, exist_ok=True)
 
-    def keep(self, topic: str, payload: bytes, received: int, rejections: list[Rejection]) -> None:
-        """Raises OSError when the disk does not take it."""
-        line = msgspec.json.encode(
-            {
-                "received": received,
-                "topic": topic,
-                "payload": payload[:65_536].decode("utf-8", "backslashreplace"),
-                "bytes": len(payload),
-                "reasons": [{"reason": r.reason.name.lower(), "detail": r.detail} for r in rejections],
-            }
-        )
-        with self._lock:
-            if self.path.exists() and self.path.stat().st_size + len(line) > self.limit:
-                os.replace(self.path, self.path.with_suffix(".old"))
-            with self.path.open("ab") as file:
-                file.write(line + b"\n")
+    def keep(self, refused: Iterable[Refused]) -> None:
+        """Safe on disk when it returns. Raises OSError when the disk does not take it."""
+        lines = b"".join(msgspec.json.encode(self._entry(r)) + b"\n" for r in refused)
+        if self.path.exists() and self.path.stat().st_size + len(lines) > self.limit:
+            os.replace(self.path, self.path.with_suffix(".old.jsonl"))
+        with self.path.open("ab") as file:
+            end = file.tell()
+            try:
+                file.write(lines)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                os.truncate(self.path, end)  # no half a line in front of the next one
+                raise
+
+    def _entry(self, refused: Refused) -> Entry:
+        self._count += 1
+        kept = refused.payload[:LARGEST]
+        text, raw = "", ""
+        try:
+            text = kept.decode()
+        except UnicodeDecodeError:
+            raw = base64.b64encode(kept).decode()
+        grounds = [Ground(r.reason.name.lower(), r.detail, r.device) for r in refused.rejections]
+        name = f"{self.worker}-{refused.received:x}-{self._count:x}"
+        return Entry(name, refused.received, refused.topic, len(refused.payload), grounds, text, raw)
+
+
+def read(folder: Path) -> Iterator[Entry]:
+    """What waits in the quarantine of all workers, oldest first within each."""
+    done = _retried(folder)
+    return (entry for entry in _kept(folder) if entry.id not in done)
+
+
+def settled(folder: Path, entries: Iterable[Entry]) -> None:
+    """These were tried again with success and wait no longer."""
+    done = _retried(folder) | {e.id for e in entries}
+    there = [entry.id for entry in _kept(folder) if entry.id in done]
+    made = folder / f"{_RETRIED}.new"
+    made.write_text("".join(f"{name}\n" for name in there), encoding="utf-8")
+    os.replace(made, folder / _RETRIED)
+
+
+def _kept(folder: Path) -> Iterator[Entry]:
+    decode = msgspec.json.Decoder(Entry).decode
+    for path in sorted(folder.glob("*.jsonl"), key=lambda p: (p.name.split(".")[0], ".old." not in p.name)):
+        with path.open("rb") as file:
+            for line in file:
+                try:
+                    yield decode(line)
+                except msgspec.MsgspecError:
+                    continue  # the last line, while a worker is writing it
+
+
+def by_reason(entries: Iterable[Entry]) -> Counter[str]:
+    return Counter(g.reason for e in entries for g in e.grounds)
+
+
+def _retried(folder: Path) -> set[str]:
+    try:
+        return set((folder / _RETRIED).read_text(encoding="utf-8").split())
+    except FileNotFoundError:
+        return set()

@@ -1,20 +1,32 @@
-"""Messages into the store, each acknowledged only when it is there.
+"""Messages into the store, each acknowledged only when it is safe.
 
-The network thread appends, one writer thread decodes, writes and acknowledges. While the store is away the batch is
-kept and tried again with growing pauses; nothing is acknowledged meanwhile, so the broker keeps the rest. A killed
-worker loses nothing: what it had not acknowledged is sent again to the same client id, and writing twice is harmless.
+The network thread appends what the tap cuts out of the stream; one writer thread decodes, writes and acknowledges.
+
+    received → decoded → refused ones into quarantine → written to the store → acknowledged
+                                                      ↘ store away: spooled ↗
+
+While anything is spooled, what comes goes behind it, so that the store gets all of it in order. When neither the store
+nor the disk takes a batch, nothing is acknowledged, the batch is held, and the broker keeps what comes after it: at
+most its own number of messages in flight is held here. A killed worker loses nothing: what it had not acknowledged is
+sent again to the same client id, and writing twice is harmless.
 """
 
 import logging
 import threading
 import time
 from collections import deque
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
+import msgspec
+import numpy as np
 import paho.mqtt.client as paho
 
-from ingest.decode import Decoder
-from ingest.quarantine import Quarantine
+from ingest.decode import Decoded, Decoder, Reason, Rejection
+from ingest.quarantine import Quarantine, Refused
+from ingest.spool import Spool, SpoolFullError
+from ingest.tap import Message, Reader, Tap
 from twin import meters, mqtt
 from twin.clock import Clock
 from twin.errors import StoreAwayError
@@ -24,41 +36,72 @@ from twin.store import Store
 
 log = logging.getLogger("gaoxin.ingest")
 
+STATUS_S = 5
+PAUSE_S = (0.5, 15.0)  # the first and the longest wait before the store is tried again
+ENOUGH = 20  # so many observations refused one by one, and not one taken: it is the store, not they
+_MESSAGE = 200  # bytes a message takes here beside its payload
 
-class _Message(NamedTuple):
-    topic: str
-    payload: bytes
+
+class Bulk(NamedTuple):
+    """What one reading of the socket brought, through which connection, at UTC ms."""
+
+    tap: Tap
     received: int
-    mid: int
-    connection: int
+    messages: list[Message]
+    bytes: int
+
+
+class Status(msgspec.Struct, frozen=True):
+    """What a worker says of itself on `worker/{worker}/status`, retained; the broker says `offline` for a dead one.
+
+    `storing`: all is well. `spooling`: the store is away, the disk takes it. `holding`: neither does; `why` says what
+    to mend. Counts are since its start, `spool_…` in bytes, `at` in UTC ms.
+    """
+
+    worker: str
+    at: int
+    state: Literal["storing", "spooling", "holding", "offline"]
+    why: str = ""
+    received: int = 0
+    stored: int = 0
+    refused: int = 0
+    spooled: int = 0
+    buffered: int = 0
+    spool_bytes: int = 0
+    spool_limit: int = 0
 
 
 class Worker:
+    """`folder` holds the spool and the quarantine of all workers of an installation.
+
+    Raises SpoolInUseError when another worker of this name runs on it.
+    """
+
     def __init__(
-        self,
-        store: Store,
-        decoder: Decoder,
-        quarantine: Quarantine,
-        clock: Clock,
-        settings: Ingest,
-        broker: Broker,
-        *,
-        name: str = "ingest",
+        self, store: Store, decoder: Decoder, folder: Path, clock: Clock, settings: Ingest, broker: Broker
     ) -> None:
-        self.store, self.decoder, self.quarantine, self.clock = store, decoder, quarantine, clock
+        self.store, self.decoder, self.clock = store, decoder, clock
         self.settings, self.broker = settings, broker
+        self.quarantine = Quarantine(folder / "quarantine", settings.worker)
+        self.spool = Spool(folder / "spool" / settings.worker, limit=settings.spool_mb << 20)
         self.connected = threading.Event()
-        self.away: str = ""  # why the store cannot be written, while it cannot
-        self._buffer: deque[_Message] = deque()
-        self._room = threading.Semaphore(50_000)
-        self._news = threading.Event()
-        self._stop = threading.Event()
-        self._connection = 0
-        self._client = mqtt.client(broker, f"gaoxin-{name}", persistent=True, manual_ack=True)
+        self.away = ""  # why the store cannot be written, while it cannot
+        self.holding = ""  # why nothing can be kept at all, while it cannot
+        self._bulks: deque[Bulk] = deque()
+        self._lock = threading.Lock()
+        self._waiting = self._bytes = 0  # messages and bytes not settled yet
+        self._news, self._room, self._stop = threading.Event(), threading.Event(), threading.Event()
+        self._pause, self._again = PAUSE_S[0], 0.0
+        self._counts = {"received": 0, "stored": 0, "refused": 0, "spooled": 0}
+        self._said: tuple[str, str] = ("", "")
+        self._say_at = 0.0
+        self._client = mqtt.client(Reader, broker, f"gaoxin-{settings.worker}", persistent=True, manual_ack=True)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
-        self._client.on_message = self._on_message
-        self._writer = threading.Thread(target=self._write_on, name="ingest-writer", daemon=True)
+        self._client.on_bulk, self._client.ready = self._on_bulk, self._ready
+        self._topic = f"{broker.prefix}/worker/{settings.worker}/status"
+        self._client.will_set(self._topic, self._status("offline"), qos=1, retain=True)
+        self._writer = threading.Thread(target=self._run, name="ingest-writer", daemon=True)
 
     def start(self) -> None:
         self._writer.start()
@@ -68,101 +111,280 @@ class Worker:
         """What is buffered and not written stays with the broker."""
         self._stop.set()
         self._news.set()
+        self._writer.join(timeout=30)
+        if self.connected.is_set():
+            self._client.publish(self._topic, self._status("offline"), qos=1, retain=True).wait_for_publish(2)
         self._client.disconnect()
         self._client.loop_stop()
-        self._writer.join(timeout=10)
+        self.spool.close()
+
+    # ------------------------------------------------------------ the network thread
 
     def _on_connect(self, client: paho.Client, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
         if reason.is_failure:
             log.error("broker %s:%s refused ingest: %s", self.broker.host, self.broker.port, reason)
             return
-        self._connection += 1
-        client.subscribe([(f"{self.broker.prefix}/+/+/obs", 1), (f"{self.broker.prefix}/+/batch", 1)])
+        share = "$share/gaoxin/" if self.settings.shared else ""
+        topics = [f"{self.broker.prefix}/+/+/obs", f"{self.broker.prefix}/+/batch"]
+        client.subscribe([(share + topic, 1) for topic in topics])
         self.connected.set()
-        log.info("ingest connected to broker %s:%s", self.broker.host, self.broker.port)
+        self._said = ("", "")
+        log.info("ingest %s connected to broker %s:%s", self.settings.worker, self.broker.host, self.broker.port)
 
     def _on_disconnect(self, _c: paho.Client, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
         self.connected.clear()
         if not self._stop.is_set():
             log.warning("ingest lost the broker (%s); trying again", reason)
 
-    def _on_message(self, _c: paho.Client, _u: Any, message: paho.MQTTMessage) -> None:
-        # A full buffer stops the reading here, and with it the socket: the broker holds what comes next
-        while not self._room.acquire(timeout=0.5):
-            if self._stop.is_set():
-                return
-        meters.RECEIVED.inc()
-        self._buffer.append(
-            _Message(message.topic, bytes(message.payload), self.clock.now(), message.mid, self._connection)
-        )
-        if len(self._buffer) == 1 or len(self._buffer) >= self.settings.batch:
-            self._news.set()
+    def _on_bulk(self, tap: Tap, messages: list[Message]) -> None:
+        size = sum(len(m[2]) for m in messages) + _MESSAGE * len(messages)
+        meters.RECEIVED.inc(len(messages))
+        self._counts["received"] += len(messages)
+        with self._lock:
+            self._bulks.append(Bulk(tap, self.clock.now(), messages, size))
+            self._waiting += len(messages)
+            self._bytes += size
+        self._news.set()
 
-    def _write_on(self) -> None:
+    def _ready(self) -> bool:
+        """Whether there is room for more; waits a little for it, but never so long that the connection would die."""
+        limit = self.settings.buffer_mb << 20
+        if self._bytes < limit:
+            return True
+        self._room.clear()
+        self._room.wait(0.2)
+        # A new connection must be able to say that it is one; twice the bound is the end all the same
+        return self._bytes < limit or (not self.connected.is_set() and self._bytes < 2 * limit)
+
+    # ------------------------------------------------------------ the writer thread
+
+    def _run(self) -> None:
         while not self._stop.is_set():
-            self._news.wait(timeout=0.5)
-            self._news.clear()
-            if self._buffer and len(self._buffer) < self.settings.batch:
-                self._stop.wait(self.settings.age_ms / 1000)
-            while self._buffer and not self._stop.is_set():
-                batch = [self._buffer.popleft() for _ in range(min(len(self._buffer), self.settings.batch))]
-                meters.BUFFERED.set(len(self._buffer) + len(batch))
-                if not self._settle(batch):
-                    return
-                meters.BUFFERED.set(len(self._buffer))
+            bulks = self._take()
+            # A batch in hand is never let go unsettled: the broker would not send it again on this connection
+            self._until_done(lambda bulks=bulks: self._settle(bulks) if bulks else None)  # type: ignore[misc]
+            self._until_done(self._drain)
+            self._say()
 
-    def _settle(self, batch: list[_Message]) -> bool:
-        """Decode, write (again and again while the store is away) and acknowledge; False when stopped before that."""
-        observations: list[Observation] = []
-        for message in batch:
-            found = self.decoder.decode(message.topic, message.payload, message.received)
-            observations += found.observations
-            if found.rejections:
-                for rejection in found.rejections:
-                    meters.REJECTED.labels(rejection.reason.name.lower()).inc()
-                self._keep(message, found.rejections)
-        pause = 0.5
-        while observations:
+    def _until_done(self, step: Callable[[], None]) -> None:
+        while not self._stop.is_set():
             try:
-                self._write(observations)
+                return step()
+            except Exception:  # the writer must outlive any fault
+                log.exception("ingest failed on a step; trying it again")
+                self._stop.wait(1)
+
+    def _take(self) -> list[Bulk]:
+        """A batch: `batch` messages, or what has come within `age_ms` of the first."""
+        self._news.wait(0.5)
+        self._news.clear()
+        if 0 < self._waiting < self.settings.batch:
+            self._stop.wait(self.settings.age_ms / 1000)
+        taken: list[Bulk] = []
+        count = 0
+        while self._bulks and count < self.settings.batch:
+            taken.append(self._bulks.popleft())
+            count += len(taken[-1].messages)
+        if self._bulks:
+            self._news.set()
+        return taken
+
+    def _settle(self, bulks: list[Bulk]) -> None:
+        """Decode, keep what is refused, store or spool the rest, acknowledge; returns early only when stopped."""
+        begun = time.perf_counter()
+        found, refused = self._decode(bulks)
+        meters.DECODE_SECONDS.observe(time.perf_counter() - begun)
+        if refused and not self._keep(lambda: self.quarantine.keep(refused), "quarantine"):
+            return
+        self._counts["refused"] += len(refused)
+        if found and not self._keep(lambda: self._store_or_spool(found), "observations"):
+            return
+        self._acknowledge(bulks)
+
+    def _decode(self, bulks: list[Bulk]) -> tuple[list[Observation], list[Refused]]:
+        found, refused = Decoded.nothing(), []
+        decode = self.decoder.decode
+        for bulk in bulks:
+            received, first = bulk.received, len(found.observations)
+            for _, name, payload in bulk.messages:
+                topic = name.decode("utf-8", "backslashreplace")
+                decode(topic, payload, received, found)
+                if found.rejections:
+                    refused.append(Refused(topic, payload, received, found.rejections[:]))
+                    found.rejections.clear()
+            at = np.array([o.at for o in found.observations[first:]], np.float64)
+            meters.LAG_SECONDS.observe(np.maximum(received - at, 0) / 1000)
+        for r in refused:
+            for rejection in r.rejections:
+                meters.REJECTED.labels(rejection.reason.name.lower()).inc()
+        meters.DECODED.inc(len(found.observations))
+        return found.observations, refused
+
+    def _keep(self, step: Callable[[], None], what: str) -> bool:
+        """Do it, again and again while the disk has no room; False when stopped before it was done."""
+        pause = PAUSE_S[0]
+        while True:
+            try:
+                step()
                 break
-            except StoreAwayError as error:
-                meters.STORE_AWAY.inc()
-                if not self.away:
-                    log.error("store is away, %d messages wait with the broker: %s", len(batch), error)
-                self.away = str(error)
-            except Exception as error:  # the writer must outlive any fault of a store
-                log.exception("the store failed on a batch of %d; trying again", len(observations))
-                self.away = f"{type(error).__name__}: {error}"
+            except (SpoolFullError, OSError) as error:
+                if not self.holding:
+                    log.error("nothing is acknowledged any more, %s cannot be kept: %s", what, error)
+                self.holding = str(error)
+            meters.HOLDING.set(1)
+            self._say()
             if self._stop.wait(pause):
                 return False
-            pause = min(pause * 2, 15)
+            pause = min(pause * 2, PAUSE_S[1])
+            self._drain()
+        if self.holding:
+            log.info("%s can be kept again", what)
+        self.holding = ""
+        meters.HOLDING.set(0)
+        return True
+
+    def _store_or_spool(self, observations: list[Observation]) -> None:
+        if not self.spool:
+            try:
+                return self._write(observations)
+            except StoreAwayError as error:
+                self._postpone(error)
+        begun = time.perf_counter()
+        self.spool.append(observations)
+        meters.SPOOL_SECONDS.observe(time.perf_counter() - begun)
+        meters.SPOOLED.inc(len(observations))
+        self._counts["spooled"] += len(observations)
+
+    def _drain(self) -> None:
+        """Write what is spooled, oldest first, until it is empty, the store is away or a batch waits."""
+        written = 0
+        while not self._stop.is_set() and time.monotonic() >= self._again:
+            observations = self.spool.peek()
+            if observations is None:
+                break
+            try:
+                self._write(observations)
+            except StoreAwayError as error:
+                self._postpone(error)
+                break
+            self.spool.drop()
+            written += 1
+            # Two for one: the spool must shrink also under full load
+            if written >= 2 and self._waiting >= self.settings.batch:
+                break
+        meters.SPOOL_BYTES.set(self.spool.bytes)
+        meters.SPOOL_TORN.set(self.spool.torn)
+        meters.SPOOL_DAMAGED.set(self.spool.damaged)
+
+    def _postpone(self, error: StoreAwayError) -> None:
+        meters.STORE_AWAY.inc()
+        if not self.away:
+            log.error("store is away, what comes is spooled: %s", error)
+        self.away = str(error)
+        self._again = time.monotonic() + self._pause
+        self._pause = min(self._pause * 2, PAUSE_S[1])
+
+    def _write(self, observations: list[Observation]) -> None:
+        """Raises StoreAwayError when the store takes none of it."""
+        if time.monotonic() < self._again:
+            raise StoreAwayError(self.away)
+        begun = time.perf_counter()
+        accepted, rejected = self._taken(observations)
+        meters.WRITE_SECONDS.observe(time.perf_counter() - begun)
+        if rejected:
+            self._refuse(rejected)
+        meters.STORED.inc(accepted)
+        self._counts["stored"] += accepted
+        self._pause = PAUSE_S[0]
         if self.away:
             log.info("store is back")
             self.away = ""
-        self._acknowledge(batch)
-        return True
 
-    def _write(self, observations: list[Observation]) -> None:
-        begun = time.perf_counter()
-        written = self.store.write(observations)
-        meters.WRITE_SECONDS.observe(time.perf_counter() - begun)
-        meters.OBSERVATIONS.inc(written.accepted)
-        for o in observations:
-            meters.LAG_SECONDS.observe(max(0, o.received - o.at) / 1000)
-        for _, why in written.rejected:
-            meters.REJECTED.labels("store").inc()
-            log.error("the store refused a reading: %s", why)
+    def _taken(self, observations: list[Observation]) -> tuple[int, list[tuple[Observation, str]]]:
+        """How many the store has now, and which it will never take.
 
-    def _keep(self, message: _Message, rejections: list[Any]) -> None:
+        A store says itself which those are. Where it fails on a batch instead, they are found by halving; but if it
+        takes nothing at all, the fault is its own, and it counts as away.
+        """
         try:
-            self.quarantine.keep(message.topic, message.payload, message.received, rejections)
-        except OSError as error:
-            log.error("quarantine %s cannot be written: %s", self.quarantine.path, error)
+            return self.store.write(observations)
+        except StoreAwayError:
+            raise
+        except Exception as error:
+            log.exception("the store failed on a batch of %d; looking for the cause", len(observations))
+            accepted, rejected = self._halved(observations, error, [])
+            if not accepted:
+                raise StoreAwayError(f"the store takes nothing: {type(error).__name__}: {error}") from None
+            return accepted, rejected
 
-    def _acknowledge(self, batch: list[_Message]) -> None:
-        for message in batch:
-            self._room.release()
-            # Ids belong to a connection: one from before a reconnect would acknowledge another message now
-            if message.mid and message.connection == self._connection:
-                self._client.ack(message.mid, 1)
+    def _halved(
+        self, observations: list[Observation], error: Exception, rejected: list[tuple[Observation, str]]
+    ) -> tuple[int, list[tuple[Observation, str]]]:
+        if len(observations) == 1:
+            rejected.append((observations[0], f"{type(error).__name__}: {error}"))
+            return 0, rejected
+        middle, accepted = len(observations) // 2, 0
+        for half in observations[:middle], observations[middle:]:
+            if not accepted and len(rejected) >= ENOUGH:
+                break
+            try:
+                written = self.store.write(half)
+                accepted += written.accepted
+                rejected += written.rejected
+            except StoreAwayError:
+                raise
+            except Exception as cause:
+                more, rejected = self._halved(half, cause, rejected)
+                accepted += more
+        return accepted, rejected
+
+    def _refuse(self, rejected: Sequence[tuple[Observation, str]]) -> None:
+        refused = []
+        for o, why in rejected:
+            log.error("the store refused a reading of %s: %s", o.device, why)
+            meters.REJECTED.labels(Reason.STORE.name.lower()).inc()
+            topic = f"{self.broker.prefix}/{self.decoder.domain_of(o.device)}/{o.device}/obs"
+            body = msgspec.json.encode({"at": o.at, "values": o.values})
+            refused.append(Refused(topic, body, o.received, [Rejection(Reason.STORE, why, o.device)]))
+        self._counts["refused"] += len(refused)
+        self.quarantine.keep(refused)
+
+    def _acknowledge(self, bulks: list[Bulk]) -> None:
+        for bulk in bulks:
+            done = self._client.acknowledge(bulk.tap, [m[0] for m in bulk.messages])
+            meters.ACKNOWLEDGED.inc(done)
+        meters.SETTLE_SECONDS.observe(max(0, self.clock.now() - bulks[0].received) / 1000)
+        with self._lock:
+            self._waiting -= sum(len(bulk.messages) for bulk in bulks)
+            self._bytes -= sum(bulk.bytes for bulk in bulks)
+        meters.BUFFERED.set(self._waiting)
+        self._room.set()
+
+    # ------------------------------------------------------------ what it says of itself
+
+    @property
+    def state(self) -> Literal["storing", "spooling", "holding"]:
+        return "holding" if self.holding else "spooling" if self.away or self.spool.bytes else "storing"
+
+    def _status(self, state: Literal["storing", "spooling", "holding", "offline"]) -> bytes:
+        return msgspec.json.encode(
+            Status(
+                self.settings.worker,
+                self.clock.now(),
+                state,
+                self.holding or self.away,
+                buffered=self._waiting,
+                spool_bytes=self.spool.bytes,
+                spool_limit=self.spool.limit,
+                **self._counts,
+            )
+        )
+
+    def _say(self) -> None:
+        """Every STATUS_S seconds, and at once when the state has changed."""
+        now = time.monotonic()
+        state = self.state
+        if not self.connected.is_set() or ((state, self.holding) == self._said and now < self._say_at):
+            return
+        self._said, self._say_at = (state, self.holding), now + STATUS_S
+        self._client.publish(self._topic, self._status(state), qos=0, retain=True)

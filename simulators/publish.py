@@ -178,7 +178,7 @@ def _on_signal() -> threading.Event:
 
 def client_of(broker: Broker) -> paho.Client:
     """The simulator's client, not connected yet, its last will set."""
-    client = mqtt.client(broker, "gaoxin-simulator", outbox=OUTBOX)
+    client = mqtt.client(paho.Client, broker, "gaoxin-simulator", outbox=OUTBOX)
     client.will_set(f"{broker.prefix}/gateway/{SIMULATOR}/status", b"offline", qos=1, retain=True)
     return client
 

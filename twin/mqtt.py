@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from socket import gaierror
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -21,16 +21,24 @@ _OUT_OF_TIME = (9, 10)
 _OTHER_NAME = (62, 64)
 _NOT_TLS = "it ended the TLS handshake, as one that does not speak TLS on this port: set broker.port (often 8883)"
 
+C = TypeVar("C", bound=paho.Client)
+
 
 def client(
-    settings: Broker, client_id: str, *, persistent: bool = False, manual_ack: bool = False, outbox: int = 20_000
-) -> paho.Client:
+    kind: type[C],
+    settings: Broker,
+    client_id: str,
+    *,
+    persistent: bool = False,
+    manual_ack: bool = False,
+    outbox: int = 20_000,
+) -> C:
     """Not connected yet. `persistent`: the broker keeps what comes while this client is away (needs a stable id).
 
     `outbox`: how many messages of its own wait at most while the broker is away. Raises SettingsError where broker.tls,
     ca, certificate and key cannot be used together.
     """
-    made = paho.Client(
+    made = kind(
         CallbackAPIVersion.VERSION2,
         client_id=client_id,
         clean_session=not persistent,

@@ -5,6 +5,7 @@ import ssl
 import subprocess
 from pathlib import Path
 
+import paho.mqtt.client as paho
 import pytest
 
 from tests.keys import Keys
@@ -67,7 +68,7 @@ def test_an_own_authority_is_trusted_alone(keys: Keys) -> None:
 def test_what_cannot_work_is_named(keys: Keys, given: dict[str, object], words: list[str]) -> None:
     settings = Broker(**({"tls": True} | {k: keys.folder / v if isinstance(v, str) else v for k, v in given.items()}))  # type: ignore[arg-type]
     with pytest.raises(SettingsError) as error:
-        client(settings, "test")
+        client(paho.Client, settings, "test")
     assert all(word in str(error.value) for word in words), str(error.value)
 
 
@@ -75,12 +76,12 @@ def test_what_cannot_work_is_named(keys: Keys, given: dict[str, object], words: 
 def test_a_name_that_cannot_be_one_is_said_at_once(host: str) -> None:
     settings = Broker(host=host)
     with pytest.raises(BrokerError, match=r"broker\.host"):
-        connect(client(settings, "test"), settings)
+        connect(client(paho.Client, settings, "test"), settings)
 
 
 def test_an_absent_broker_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     settings = Broker(port=free_port())
-    made = client(settings, "gaoxin-test")
+    made = client(paho.Client, settings, "gaoxin-test")
     tries: list[int] = []
     made.on_pre_connect = lambda *_: tries.append(1)
     connect(made, settings)

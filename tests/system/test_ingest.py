@@ -8,8 +8,8 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from ingest import quarantine
 from ingest.decode import Decoder
-from ingest.quarantine import Quarantine
 from ingest.worker import Worker
 from tests.contracts.influx_server import influx_behind_nginx
 from tests.servers import mosquitto, wait_until
@@ -28,7 +28,7 @@ def worker(store: Store, port: int, folder: Path) -> Worker:
     return Worker(
         store,
         Decoder(SMALL, prefix=PREFIX),
-        Quarantine(folder / "quarantine.jsonl"),
+        folder,
         SystemClock(),
         Ingest(),
         Broker(port=port),
@@ -115,9 +115,10 @@ def test_what_cannot_be_taken_is_kept_with_its_reason_and_blocks_nothing(tmp_pat
         sensors.client.publish(f"{PREFIX}/traffic/nobody/obs", b'{"values": {"intensity": 1}}', qos=1)
         sensors.publish(0, 10)
         wait_until(lambda: len(sensors.stored(store)) == 10, "the good ones are stored")
-        kept = [json.loads(line) for line in (tmp_path / "quarantine.jsonl").read_text(encoding="utf-8").splitlines()]
-        assert [k["reasons"][0]["reason"] for k in kept] == ["json", "json", "range", "empty", "device"]
-        assert kept[2]["payload"] == '{"values": {"intensity": 10000000}}'
-        assert "not in 0…20000" in kept[2]["reasons"][0]["detail"]
+        kept = list(quarantine.read(tmp_path / "quarantine"))
+        assert [k.grounds[0].reason for k in kept] == ["json", "json", "range", "empty", "device"]
+        assert kept[2].content == b'{"values": {"intensity": 10000000}}'
+        assert kept[1].content == b"\xff\xfe{"
+        assert "not in 0…20000" in kept[2].grounds[0].detail
         sensors.close()
         taken.stop()

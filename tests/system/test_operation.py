@@ -69,7 +69,8 @@ def test_each_says_what_keeps_it_from_its_work(started: tuple[int, Process, Proc
             assert process.get("/readyz").json() == {"status": "ready", "troubles": []}
         wait_until(lambda: counted(ingest, "gaoxin_observations_stored_total") > 0, "simulated readings are stored")
         assert simulate.get("/metrics").headers["content-type"].startswith("text/plain")
-        taken = Process("ingest", tmp_path, broker, port=simulate.port)
+        (tmp_path / "second").mkdir()
+        taken = Process("ingest", tmp_path / "second", broker, port=simulate.port)
         assert taken.process.wait(20) == 2
         words = taken.log.read_text(encoding="utf-8")
         assert f"monitor.port = {simulate.port}" in words

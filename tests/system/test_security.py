@@ -1,6 +1,7 @@
 """The shipped Mosquitto configuration on a real Mosquitto: who gets in, and who may say and hear what."""
 
 import contextlib
+import json
 import logging
 import os
 import re
@@ -11,13 +12,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import paho.mqtt.client as paho
 import pytest
 
 from ingest.broker import find
+from ingest.decode import Decoder
+from ingest.worker import Worker
 from tests.keys import Keys
 from tests.servers import free_port, listens, mosquitto, wait_until
+from tests.zone import PREFIX, SMALL, topic
 from twin import mqtt
-from twin.settings import Broker
+from twin.clock import SystemClock
+from twin.settings import Broker, Ingest
+from twin.store.memory import MemoryStore
 
 pytestmark = pytest.mark.server
 
@@ -114,7 +121,7 @@ class Account:
         self.heard: list[str] = []
         self.connected, self.subscribed, self.tries = False, 0, 0
         self.name = f"test-{id(self):x}"
-        self.client = mqtt.client(settings, self.name)
+        self.client = mqtt.client(paho.Client, settings, self.name)
         self.client.on_pre_connect = self._on_try
         self.client.on_connect = self._on_connect
         self.client.on_message = lambda _c, _u, message: self.heard.append(message.topic)
@@ -152,6 +159,28 @@ def account(settings: Broker) -> Iterator[Account]:
         yield made
     finally:
         made.close()
+
+
+def test_a_flood_through_tls_is_taken_in_at_once(server: Server, tmp_path: Path) -> None:
+    """Ingest's own reader on TLS: more than it reads at once, and nothing after it that would wake it."""
+    many, store = 12_000, MemoryStore(SMALL)
+    settings = Ingest(worker="flood", shared=True)
+    clock = SystemClock()
+    worker = Worker(store, Decoder(SMALL, prefix=PREFIX), tmp_path, clock, settings, server.settings("ingest"))
+    worker.start()
+    try:
+        wait_until(worker.connected.is_set, "ingest connected")
+        with account(server.settings("simulators")) as sensors, account(server.settings("web")) as web:
+            web.subscribe("gaoxin/v1/worker/+/status")
+            start = clock.now() - many
+            for i in range(many):
+                body = {"at": start + i, "values": {"intensity": i % 1000}}
+                sensors.client.publish(topic("td-1"), json.dumps(body), qos=1)
+            stored = lambda: len(store.series("td-1", "intensity", start, start + many).at)  # noqa: E731
+            wait_until(lambda: stored() == many, "all are stored", 15)
+            wait_until(lambda: "gaoxin/v1/worker/flood/status" in web.heard, "ingest says how it is", 15)
+    finally:
+        worker.stop()
 
 
 def refusals(caplog: pytest.LogCaptureFixture, *settings: Broker) -> list[str]:
@@ -212,7 +241,7 @@ def test_a_refusal_is_said_once_and_tried_again(
 def test_a_server_that_says_nothing_does_not_hold_the_client(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         settings = server.settings("web", host="127.0.0.1", port=mute.getsockname()[1])
-        made = mqtt.client(settings, "test-mute")
+        made = mqtt.client(paho.Client, settings, "test-mute")
         made.connect_timeout = 0.3  # seconds; 5 by itself
         mqtt.connect(made, settings)
         try:
@@ -260,7 +289,7 @@ def test_an_account_says_what_it_may_and_no_more(server: Server, user: str) -> N
             made.publish(topic)
         observer.publish("the end")
         wait_until(lambda: "the end" in observer.heard, "the broker is up")
-        assert set(observer.heard) - {"the end"} == WRITES[user]
+        assert set(observer.heard) & set(TOPICS) == WRITES[user]
 
 
 @pytest.mark.parametrize("user", READS)
@@ -273,7 +302,7 @@ def test_an_account_hears_what_it_may_and_no_more(server: Server, user: str) -> 
             observer.publish(topic)
         wait_until(lambda: set(observer.heard) >= set(TOPICS), "the broker is up")
         made.publish("nowhere")
-        assert set(made.heard) == READS[user]
+        assert set(made.heard) & set(TOPICS) == READS[user]
 
 
 def test_retained_and_shared_do_not_get_round_it(server: Server) -> None:
