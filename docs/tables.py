@@ -44,9 +44,25 @@ def observed() -> str:
     return "\n".join(f"| `{m.name}` | {m.label} | `{m.unit}` | {m.low:g} to {m.high:g} |" for m in METRICS.values())
 
 
+def accounts() -> str:
+    """Who may say and hear what, by the broker's shipped acl file."""
+    who, may = "its own id", {"its own id": {"write": [], "read": []}}
+    for line in (DOCS.parent / "ingest" / "mosquitto" / "acl").read_text(encoding="utf-8").splitlines():
+        match line.split():
+            case ["user", name]:
+                who = f"`{name}`"
+                may[who] = {"write": [], "read": []}
+            case ["topic" | "pattern", how, topic]:
+                may[who][how].append(f"`{topic.replace('%u', '{id}')}`")
+    rows = (
+        f"| {w} | {', '.join(m['write']) or 'nothing'} | {', '.join(m['read']) or 'nothing'} |" for w, m in may.items()
+    )
+    return "\n".join(rows)
+
+
 TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "engineers.md": {"key": settings, "metric": metrics},
-    "integrators.md": {"reason": reasons, "name": observed},
+    "integrators.md": {"reason": reasons, "account": accounts, "name": observed},
 }
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
+import yaml
 
 from ingest.broker import find
 from ingest.decode import Decoder
@@ -59,17 +60,9 @@ READS = {
 class Server:
     """Mosquitto with the shipped files, its paths moved into `folder`; `observer` may say and hear all."""
 
-    def __init__(self, folder: Path, keys: Keys, *, ask_certificate: bool = False) -> None:
-        self.keys, self.port = keys, free_port()
-        certificate, key = keys.issue("localhost")
-        paths = {
-            "/mosquitto/keys/server.pem": certificate,
-            "/mosquitto/keys/server.key": key,
-            "/mosquitto/keys/ca.pem": keys.ca,
-            "/mosquitto/keys/passwords": self._passwords(folder),
-            "/mosquitto/config/acl": folder / "acl",
-            "/mosquitto/data/": f"{folder}/",
-        }
+    def __init__(self, folder: Path, keys: Path, *, ask_certificate: bool = False) -> None:
+        self.port, self.ca = free_port(), keys / "ca.pem"
+        paths = {"/mosquitto/keys/": f"{keys}/", "/mosquitto/config/": f"{folder}/", "/mosquitto/data/": f"{folder}/"}
         text = (SHIPPED / "mosquitto.conf").read_text(encoding="utf-8")
         if ask_certificate:
             text = re.sub(r"^#(cafile|require_certificate)", r"\1", text, flags=re.M)
@@ -90,16 +83,8 @@ class Server:
             self.stop()
             raise
 
-    @staticmethod
-    def _passwords(folder: Path) -> Path:
-        path = folder / "passwords"
-        path.touch(0o600)
-        for name in ACCOUNTS:
-            subprocess.run(["mosquitto_passwd", "-b", str(path), name, PASSWORD + name], check=True)
-        return path
-
     def settings(self, user: str, **more: Any) -> Broker:
-        given = {"host": "localhost", "port": self.port, "tls": True, "ca": self.keys.ca, "password": PASSWORD + user}
+        given = {"host": "localhost", "port": self.port, "tls": True, "ca": self.ca, "password": PASSWORD + user}
         return Broker(user=user, **(given | more))
 
     def stop(self) -> None:
@@ -107,9 +92,22 @@ class Server:
         self.process.wait(10)
 
 
+def keys_of(folder: Path) -> Keys:
+    """What the broker's folder of keys holds."""
+    made = Keys(folder)
+    certificate, key = made.issue("localhost")
+    certificate.rename(folder / "server.pem")
+    key.rename(folder / "server.key")
+    (folder / "passwords").touch(0o600)
+    for name in ACCOUNTS:
+        command = ["mosquitto_passwd", "-b", str(folder / "passwords"), name, PASSWORD + name]
+        subprocess.run(command, check=True)
+    return made
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    made = Server(tmp_path_factory.mktemp("broker"), Keys(tmp_path_factory.mktemp("keys")))
+    made = Server(tmp_path_factory.mktemp("broker"), keys_of(tmp_path_factory.mktemp("keys")).folder)
     yield made
     made.stop()
 
@@ -265,8 +263,8 @@ def test_a_client_outlives_a_refusal(server: Server, caplog: pytest.LogCaptureFi
 
 
 def test_a_client_certificate_where_one_is_asked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    keys = Keys(tmp_path / "keys")
-    server = Server(tmp_path, keys, ask_certificate=True)
+    keys = keys_of(tmp_path / "keys")
+    server = Server(tmp_path, keys.folder, ask_certificate=True)
     try:
         certificate, key = keys.issue("web")
         with account(server.settings("web", certificate=certificate, key=key)):
@@ -314,3 +312,44 @@ def test_retained_and_shared_do_not_get_round_it(server: Server) -> None:
         sensor.publish(OTHER)
         assert sensor.heard == []
         observer.client.publish(FRAME, "", qos=1, retain=True).wait_for_publish(10)
+
+
+def test_the_guide_makes_what_broker_and_clients_take(tmp_path: Path) -> None:
+    guide = (SHIPPED.parents[1] / "docs" / "integrators.md").read_text(encoding="utf-8")
+    found = re.search(r"```sh\n(mkdir -p keys\n.*?)```", guide, flags=re.S)
+    assert found is not None
+    script = re.sub(r"mosquitto_passwd (\S+) (\S+)", rf"mosquitto_passwd -b \1 \2 {PASSWORD}\2", found[1])
+    subprocess.run(
+        ["sh", "-e"], input=script.replace("DNS:mqtt.example", "DNS:localhost"), text=True, cwd=tmp_path, check=True
+    )
+    made = tmp_path / "keys"
+    # What Python 3.13 asks of every certificate
+    strict = ["openssl", "verify", "-x509_strict", "-verify_hostname", "mosquitto", "-CAfile", "ca.pem", "server.pem"]
+    subprocess.run(strict, cwd=made, check=True, capture_output=True)
+    server = Server(tmp_path, made)
+    try:
+        with account(server.settings("aq-east-1")) as sensor, account(server.settings("ingest")) as ingest:
+            ingest.subscribe("gaoxin/v1/+/+/obs")
+            sensor.publish("gaoxin/v1/environment/aq-east-1/obs")
+            wait_until(lambda: bool(ingest.heard), "the observation arrives")
+        for password, code in ((PASSWORD + "web", 0), ("wrong", 5)):
+            asked = subprocess.run(["sh", "-c", health(server)], env=os.environ | {"HEALTH_PASSWORD": password})
+            assert asked.returncode == code
+    finally:
+        server.stop()
+
+
+def health(server: Server) -> str:
+    """The broker's health check of compose.yaml, for a broker here."""
+    text = (SHIPPED.parents[1] / "compose.yaml").read_text(encoding="utf-8")
+    command: str = yaml.safe_load(text)["services"]["mosquitto"]["healthcheck"]["test"][1]
+    here = {
+        "-h mosquitto": "-h localhost",
+        "-p 8883": f"-p {server.port}",
+        "/mosquitto/keys/ca.pem": str(server.ca),
+        "$$": "$",
+    }
+    for shipped, instead in here.items():
+        assert shipped in command
+        command = command.replace(shipped, instead)
+    return command
