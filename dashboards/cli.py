@@ -104,10 +104,40 @@ def node(
 
 
 @app.command()
-def ingest(context: typer.Context) -> None:
-    """Run ingest alone (needs a store that is a server)."""
+def ingest(
+    context: typer.Context,
+    check: Annotated[
+        Path | None, typer.Option(help="say what this mapping of foreign feeds is, or what is wrong with it, and end")
+    ] = None,
+    sample: Annotated[
+        Path | None, typer.Option(help="with --check: messages to try on it, a line of JSON each; 1 if one is refused")
+    ] = None,
+) -> None:
+    """Run ingest alone (needs a store that is a server), or check a mapping of foreign feeds."""
     with _settings(context) as settings:
-        _run_node(settings, engine=False, web=False)
+        if check is not None:
+            _check_mapping(settings, check, sample)
+        elif sample is not None:
+            raise OurError("--sample needs the mapping to try it on: --check mapping.toml --sample file.jsonl")
+        else:
+            _run_node(settings, engine=False, web=False)
+
+
+def _check_mapping(settings: Settings, file: Path, sample: Path | None) -> None:
+    from ingest import check
+
+    decoder = nodes.make_decoder(settings, nodes.read_registry(settings), file)
+    if sample is None:
+        typer.echo(check.describe(decoder))
+        return
+    try:
+        lines = sample.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OurError(f"{sample}: cannot be read ({error}). It holds one message a line: {check.FORM}") from None
+    said, whole = check.try_samples(lines, decoder, SystemClock().now())
+    typer.echo(said)
+    if not whole:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import orjson
@@ -18,12 +18,16 @@ from fastapi import WebSocket, WebSocketDisconnect
 
 from dashboards.i18n import Language
 from dashboards.views.wall import Trend, wall
+from ingest.worker import Status
 from twin import meters, mqtt, snapshot
 from twin.clock import SECOND, Clock
+from twin.health import ZoneHealth
 from twin.kpi import Indicators
 from twin.settings import Broker
 
 log = logging.getLogger("gaoxin.live")
+
+T = TypeVar("T")
 
 BEAT_S = 2
 # About 30 s of frames: a screen that far behind is better served by a new connection and a key frame
@@ -60,7 +64,8 @@ class Relay:
         self._indicators: Indicators | None = None
         self._views: dict[Language, str] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._decoder = msgspec.json.Decoder(Indicators)
+        self.health: ZoneHealth | None = None
+        self.workers: dict[str, Status] = {}
         self._client = mqtt.client(paho.Client, broker, f"gaoxin-web-{clock.now():x}-{id(self):x}")
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
@@ -77,7 +82,7 @@ class Relay:
     def _on_connect(self, client: paho.Client, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
         if not reason.is_failure:
             self.connected = True
-            client.subscribe(f"{self.broker.prefix}/frame/+", 0)
+            client.subscribe([(f"{self.broker.prefix}/frame/+", 0), (f"{self.broker.prefix}/worker/+/status", 0)])
 
     def _on_disconnect(self, *_: Any) -> None:
         self.connected = False
@@ -88,7 +93,7 @@ class Relay:
             loop.call_soon_threadsafe(self.take, message.topic.rsplit("/", 1)[1], bytes(message.payload))
 
     def take(self, kind: str, payload: bytes) -> None:
-        """One publication of the engine: `key`, `delta` or `indicators`."""
+        """One publication: the engine's `key`, `delta`, `indicators` or `health`, or a worker's `status`."""
         match kind:
             case "key":
                 self._key, self._deltas = payload, []
@@ -96,6 +101,14 @@ class Relay:
                 self._deltas.append(payload)
             case "indicators":
                 self._take_indicators(payload)
+                return
+            case "health":
+                self.health = self._read(payload, ZoneHealth) or self.health
+                return
+            case "status":
+                status = self._read(payload, Status)
+                if status is not None:
+                    self.workers[status.worker] = status
                 return
             case _:
                 return
@@ -108,23 +121,27 @@ class Relay:
             screen.put(payload)
 
     def _take_indicators(self, payload: bytes) -> None:
-        try:
-            self._indicators = self._decoder.decode(payload)
-        except msgspec.DecodeError as error:
-            log.error("indicators of another version on the broker: %s", error)
-            return
+        self._indicators = self._read(payload, Indicators) or self._indicators
         self._views = {}
         for screen in self.screens:
             view = self._view(screen.language)
             if view is not None:
                 screen.put(view)
 
+    def _read(self, payload: bytes, kind: type[T]) -> T | None:
+        try:
+            return msgspec.json.decode(payload, type=kind)
+        except msgspec.DecodeError as error:
+            log.error("%s of another version on the broker: %s", kind.__name__, error)
+            return None
+
     def _view(self, language: Language) -> str | None:
         """Made once for each language on screen, whatever the number of screens."""
         if self._indicators is None:
             return None
         if language not in self._views:
-            view = wall(self._indicators, language, simulated=self.simulated, trend=self._trend())
+            workers = list(self.workers.values())
+            view = wall(self._indicators, language, simulated=self.simulated, trend=self._trend(), workers=workers)
             self._views[language] = orjson.dumps(view | {"now": self.clock.now()}).decode()
         return self._views[language]
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from dashboards.live import Relay
 from dashboards.views.wall import Trend
+from ingest import mapping as mappings
 from ingest.decode import Decoder
 from ingest.engine import Shell
 from ingest.worker import Worker
 from twin import registry as registries
 from twin import store as stores
-from twin.clock import DAY, HOUR, Clock, SystemClock
+from twin.clock import DAY, HOUR, SECOND, Clock, SystemClock
 from twin.errors import StoreError
 from twin.registry import Registry
 from twin.settings import Settings
@@ -48,6 +49,18 @@ def open_store(settings: Settings, registry: Registry) -> Store:
     )
 
 
+def make_decoder(settings: Settings, registry: Registry, mapping: Path | None = None) -> Decoder:
+    """The decoder of these settings, with the foreign feeds of `mapping` (default: the settings')."""
+    file, prefix = mapping or settings.ingest.mapping, settings.broker.prefix
+    return Decoder(
+        registry,
+        prefix=prefix,
+        future=settings.ingest.future_s * SECOND,
+        past=settings.ingest.past_days * DAY,
+        mapping=mappings.read(file, registry, prefix=prefix) if file else None,
+    )
+
+
 class Node:
     def __init__(
         self,
@@ -63,12 +76,7 @@ class Node:
         self.settings, self.registry, self.store = settings, registry, store
         self.clock = clock or SystemClock()
         broker = settings.broker
-        decoder = Decoder(
-            registry,
-            prefix=broker.prefix,
-            future=settings.ingest.future_s * 1000,
-            past=settings.ingest.past_days * DAY,
-        )
+        decoder = make_decoder(settings, registry)
         self.worker = Worker(store, decoder, settings.data, self.clock, settings.ingest, broker) if ingest else None
         self.engine = Shell(registry, decoder, self.clock, settings.engine, broker, store) if engine else None
         self.web = web

@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from prometheus_client.metrics import MetricWrapperBase
+from pydantic import BaseModel
 
 from ingest.decode import Reason
+from ingest.mapping import FeedKeys, GatewayKeys, ValueKeys
 from twin import meters
 from twin.observation import METRICS
 from twin.settings import SECRETS, Settings, fields
@@ -44,6 +46,17 @@ def observed() -> str:
     return "\n".join(f"| `{m.name}` | {m.label} | `{m.unit}` | {m.low:g} to {m.high:g} |" for m in METRICS.values())
 
 
+def keys(model: type[BaseModel]) -> Callable[[], str]:
+    def rows() -> str:
+        found = []
+        for name, field in model.model_fields.items():
+            needed = " (needed)" if field.is_required() else ""
+            found.append(f"| `{name}`{needed} | {field.description} |")
+        return "\n".join(found)
+
+    return rows
+
+
 def accounts() -> str:
     """Who may say and hear what, by the broker's shipped acl file."""
     who, may = "its own id", {"its own id": {"write": [], "read": []}}
@@ -62,7 +75,14 @@ def accounts() -> str:
 
 TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "engineers.md": {"key": settings, "metric": metrics},
-    "integrators.md": {"reason": reasons, "account": accounts, "name": observed},
+    "integrators.md": {
+        "reason": reasons,
+        "feed key": keys(FeedKeys),
+        "value key": keys(ValueKeys),
+        "gateway key": keys(GatewayKeys),
+        "account": accounts,
+        "name": observed,
+    },
 }
 
 

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ingest.mapping import Mapping as ForeignFeeds
+from ingest.mapping import MappingFault
 from twin.clock import parse
 from twin.observation import METRICS, Domain, Observation
 from twin.registry import Registry
@@ -37,6 +39,7 @@ class Reason(StrEnum):
     TYPE = "value is not a number"
     RANGE = "value is outside its valid range"
     EMPTY = "no value at all"
+    MAPPING = "the mapping cannot read it"
     STORE = "the store will not take it"
 
 
@@ -79,10 +82,18 @@ _Limits = Mapping[str, tuple[float, float]]
 
 
 class Decoder:
-    """`future` and `past`: how far, in ms, a time may be from `received`."""
+    """`future` and `past`: how far, in ms, a time may be from `received`. `mapping`: the foreign feeds, if any."""
 
-    def __init__(self, registry: Registry, *, prefix: str, future: int = 300_000, past: int = 400 * 86_400_000) -> None:
-        self.registry, self.prefix = registry, prefix + "/"
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        prefix: str,
+        future: int = 300_000,
+        past: int = 400 * 86_400_000,
+        mapping: ForeignFeeds | None = None,
+    ) -> None:
+        self.registry, self.prefix, self.mapping = registry, prefix + "/", mapping
         self.future, self.past = future, past
         self._json = msgspec.json.Decoder()
         self._single = msgspec.json.Decoder(_Single).decode
@@ -96,6 +107,18 @@ class Decoder:
         self._members = {
             f"{self.prefix}{domain}/batch": frozenset(d.id for d in registry.of(domain)) for domain in Domain
         }
+
+    @property
+    def topics(self) -> list[str]:
+        """The MQTT filters on which observations come."""
+        foreign = [feed.topic.filter for feed in self.mapping.feeds] if self.mapping else []
+        return [f"{self.prefix}+/+/obs", f"{self.prefix}+/batch", *foreign]
+
+    @property
+    def gateway_topics(self) -> list[str]:
+        """The MQTT filters on which gateways come and go."""
+        foreign = [gateway.topic.filter for gateway in self.mapping.gateways] if self.mapping else []
+        return [f"{self.prefix}gateway/+/status", *foreign]
 
     def decode(self, topic: str, payload: bytes, received: int, found: Decoded | None = None) -> Decoded:
         """What the message says, added to `found` (several messages may share one)."""
@@ -116,6 +139,9 @@ class Decoder:
 
     def gateway(self, topic: str, payload: bytes) -> GatewayStatus | None:
         """The gateway's state if this is a message of one, else None."""
+        if not topic.startswith(self.prefix):
+            found = self.mapping.gateway(topic, payload) if self.mapping else None
+            return None if found is None else GatewayStatus(*found)
         parts = topic.removeprefix(self.prefix).split("/")
         if len(parts) != 3 or parts[0] != "gateway" or parts[2] != "status" or payload not in (b"online", b"offline"):
             return None
@@ -166,7 +192,8 @@ class Decoder:
         except ValueError:
             domain = None
         single = len(parts) == 3 and parts[2] == "obs"
-        if domain is None or not (single or parts[1:] == ["batch"]):
+        ours = domain is not None and (single or parts[1:] == ["batch"])
+        if not ours and (parts or self.mapping is None):
             return refuse(Reason.TOPIC, topic)
         if len(payload) > LARGEST:
             return refuse(Reason.SIZE, f"{len(payload):,} bytes")
@@ -174,7 +201,9 @@ class Decoder:
             body = self._json.decode(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return refuse(Reason.JSON, str(error))
-        if single:
+        if domain is None:
+            self._foreign(topic, body, received, found)
+        elif single:
             self._reading(domain, parts[1], body, received, found)
         elif not isinstance(body, list):
             refuse(Reason.SHAPE, "a batch is a JSON array")
@@ -184,6 +213,25 @@ class Decoder:
             for item in body:
                 device = item.get("device") if isinstance(item, dict) else None
                 self._reading(domain, device, item, received, found)
+
+    def _foreign(self, topic: str, body: Any, received: int, found: Decoded) -> None:
+        assert self.mapping is not None
+        try:
+            readings = self.mapping.readings(topic, body)
+        except MappingFault as fault:
+            found.rejections.append(Rejection(Reason.MAPPING, _short(str(fault))))
+            return
+        if readings is None:
+            found.rejections.append(Rejection(Reason.TOPIC, _short(topic)))
+            return
+        if not readings:
+            found.rejections.append(Rejection(Reason.EMPTY, "no reading in it"))
+        for reading in readings:
+            if isinstance(reading, MappingFault):
+                found.rejections.append(Rejection(Reason.MAPPING, _short(str(reading))))
+            else:
+                domain = self.registry[reading.device].domain if reading.device in self.registry else Domain.CITY
+                self._reading(domain, reading.device, reading._asdict(), received, found)
 
     def _reading(self, domain: Domain, device: Any, body: Any, received: int, found: Decoded) -> None:
         named = device if isinstance(device, str) else ""

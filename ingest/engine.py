@@ -2,9 +2,10 @@
 
 `Engine` is a function of the messages and the time it is given; `run` is its shell: its own plain subscription, one a
 zone. Topics out: `frame/key` (retained, so that a web process that starts has a picture at once), `frame/delta`,
-`frame/indicators` (retained JSON).
+`frame/indicators` and `frame/health` (retained JSON).
 """
 
+import contextlib
 import logging
 import queue
 import threading
@@ -14,9 +15,11 @@ import msgspec
 import paho.mqtt.client as paho
 
 from ingest.decode import Decoder
+from ingest.tap import Message, Reader, Tap
 from twin import kpi, meters, mqtt
 from twin.clock import SECOND, Clock
 from twin.errors import StoreError
+from twin.health import Health
 from twin.observation import Observation
 from twin.registry import Registry
 from twin.settings import Broker
@@ -25,6 +28,8 @@ from twin.snapshot import Encoder, Snapshot
 from twin.store import Store
 
 log = logging.getLogger("gaoxin.engine")
+
+HEALTH_S = 5
 
 
 class Publication(NamedTuple):
@@ -41,20 +46,27 @@ class Engine:
         self.snapshot = Snapshot(registry, grace=settings.grace_periods)
         self._encoder = Encoder(self.snapshot, started=now // SECOND)
         self._grouping = kpi.Grouping(registry)
-        self._next_key = self._next_delta = self._next_indicators = now
+        self.health = Health(registry, now)
+        self._next_key = self._next_delta = self._next_indicators = self._next_health = now
 
     def remember(self, observations: list[Observation]) -> None:
         """Begin with what the store knows, so that a restart does not forget the zone."""
         for observation in observations:
             self.snapshot.fold(observation)
+            self.health.remember(observation)
 
     def feed(self, topic: str, payload: bytes, received: int) -> None:
         status = self.decoder.gateway(topic, payload)
         if status is not None:
             self.snapshot.gateway(status.gateway, status.online, received)
+            self.health.gateway(status.gateway, status.online)
             return
-        for observation in self.decoder.decode(topic, payload, received).observations:
+        found = self.decoder.decode(topic, payload, received)
+        for observation, seq in zip(found.observations, found.seqs, strict=True):
             self.snapshot.fold(observation)
+            self.health.fold(observation, seq)
+        for rejection in found.rejections:
+            self.health.refuse(rejection.device)
 
     def tick(self, now: int) -> list[Publication]:
         """What is due by `now`. A pause makes one late frame, not a burst of them."""
@@ -71,11 +83,15 @@ class Engine:
             _count(found)
             out.append(Publication(f"{self.prefix}/frame/indicators", msgspec.json.encode(found), True))
             self._next_indicators = _after(self._next_indicators, now, SECOND)
+        if now >= self._next_health:
+            report = self.health.report(now, self.snapshot.known(now).tolist())
+            out.append(Publication(f"{self.prefix}/frame/health", msgspec.json.encode(report), True))
+            self._next_health = _after(self._next_health, now, HEALTH_S * SECOND)
         return out
 
     @property
     def deadline(self) -> int:
-        return min(self._next_key, self._next_delta, self._next_indicators)
+        return min(self._next_key, self._next_delta, self._next_indicators, self._next_health)
 
 
 def _after(due: int, now: int, step: int) -> int:
@@ -91,7 +107,7 @@ def _count(found: kpi.Indicators) -> None:
 class Shell:
     """The engine on a broker: one network thread that appends, one thread that folds and publishes."""
 
-    QUEUE = 200_000
+    QUEUE = 200_000  # messages
 
     def __init__(
         self, registry: Registry, decoder: Decoder, clock: Clock, settings: EngineSettings, broker: Broker, store: Store
@@ -99,12 +115,13 @@ class Shell:
         self.clock, self.broker, self.store = clock, broker, store
         self.engine = Engine(registry, decoder, settings, prefix=broker.prefix, now=clock.now())
         self.connected = threading.Event()
-        self._queue: queue.Queue[tuple[str, bytes, int]] = queue.Queue(self.QUEUE)
+        self._queue: queue.SimpleQueue[tuple[int, list[Message]]] = queue.SimpleQueue()
+        self._queued = self._taken = 0  # messages put in by the network thread, and taken out by the engine's
         self._stop = threading.Event()
-        self._client = mqtt.client(paho.Client, broker, f"gaoxin-engine-{clock.now():x}")
+        self._client = mqtt.client(Reader, broker, f"gaoxin-engine-{clock.now():x}")
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = lambda *_: self.connected.clear()
-        self._client.on_message = self._on_message
+        self._client.on_bulk = self._on_bulk
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
@@ -125,17 +142,19 @@ class Shell:
         if reason.is_failure:
             log.error("broker refused the engine: %s", reason)
             return
-        prefix = self.broker.prefix
-        client.subscribe([(f"{prefix}/+/+/obs", 0), (f"{prefix}/+/batch", 0), (f"{prefix}/gateway/+/status", 1)])
+        decoder = self.engine.decoder
+        # QoS 0: the store has everything through ingest, and a gateway's last word is retained
+        client.subscribe([(topic, 0) for topic in (*decoder.topics, *decoder.gateway_topics)])
         self.connected.set()
         log.info("engine connected to broker %s:%s", self.broker.host, self.broker.port)
 
-    def _on_message(self, _c: paho.Client, _u: Any, message: paho.MQTTMessage) -> None:
-        try:
-            self._queue.put_nowait((message.topic, bytes(message.payload), self.clock.now()))
-        except queue.Full:
-            # The store has them through ingest; the screens get the next value. Counted, never silent
-            meters.ENGINE_DROPPED.inc()
+    def _on_bulk(self, _: Tap, messages: list[Message]) -> None:
+        if self._queued - self._taken > self.QUEUE:
+            # The screens get the next value. Counted, never silent
+            meters.ENGINE_DROPPED.inc(len(messages))
+            return
+        self._queued += len(messages)
+        self._queue.put((self.clock.now(), messages))
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -154,9 +173,13 @@ class Shell:
 
     def _drain(self, wait: float) -> None:
         """Feed what has come, waiting at most `wait` seconds for the first; then look at the time again."""
-        try:
-            self.engine.feed(*self._queue.get(timeout=wait))
-            for _ in range(5_000):
-                self.engine.feed(*self._queue.get_nowait())
-        except queue.Empty:
-            pass
+        with contextlib.suppress(queue.Empty):
+            self._feed(*self._queue.get(timeout=wait))
+            fed = self._taken
+            while self._taken - fed < 5_000:
+                self._feed(*self._queue.get_nowait())
+
+    def _feed(self, received: int, messages: list[Message]) -> None:
+        self._taken += len(messages)
+        for _, topic, payload in messages:
+            self.engine.feed(topic.decode("utf-8", "backslashreplace"), payload, received)

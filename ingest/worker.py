@@ -125,8 +125,7 @@ class Worker:
             log.error("broker %s:%s refused ingest: %s", self.broker.host, self.broker.port, reason)
             return
         share = "$share/gaoxin/" if self.settings.shared else ""
-        topics = [f"{self.broker.prefix}/+/+/obs", f"{self.broker.prefix}/+/batch"]
-        client.subscribe([(share + topic, 1) for topic in topics])
+        client.subscribe([(share + topic, 1) for topic in self.decoder.topics])
         self.connected.set()
         self._said = ("", "")
         log.info("ingest %s connected to broker %s:%s", self.settings.worker, self.broker.host, self.broker.port)

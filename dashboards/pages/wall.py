@@ -20,6 +20,7 @@ def layout(language: Language) -> html.Div:
     return html.Div(
         [
             _head(_, other),
+            html.Div(_bound("ingest.text", "wall-ingest", tone="ingest.tone"), role="alert"),
             html.Div([_left(_), _centre(_), _right(_)], className="wall-body"),
         ],
         id="wall",

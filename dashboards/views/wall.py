@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from dashboards.i18n import DOMAIN_LABELS, Language, age, translator
+from ingest.worker import Status
 from twin import kpi, standards
 from twin.observation import METRICS, Domain
 from twin.store import Series
@@ -29,13 +30,21 @@ class Trend(msgspec.Struct, frozen=True):
     series: Mapping[str, Series]
 
 
-def wall(found: kpi.Indicators, language: Language, *, simulated: bool, trend: Trend | None = None) -> dict[str, Any]:
+def wall(
+    found: kpi.Indicators,
+    language: Language,
+    *,
+    simulated: bool,
+    trend: Trend | None = None,
+    workers: Sequence[Status] = (),
+) -> dict[str, Any]:
     """The view as plain data, ready for JSON. Times in it are UTC milliseconds."""
     _ = translator(language)
     return {
         "type": "view",
         "at": found.at,
         "simulated": _("Simulated data") if simulated else "",
+        "ingest": _ingest(workers, _),
         "weather": _weather(found.weather, _),
         "traffic": _traffic(found.traffic, _),
         "air": _air(found.air, _),
@@ -46,6 +55,21 @@ def wall(found: kpi.Indicators, language: Language, *, simulated: bool, trend: T
         "domains": {d.value: _domain(d, c, _) for d, c in found.domains.items()},
         "silent": _silent(found, _),
     }
+
+
+def _ingest(workers: Sequence[Status], _: Callable[[str], str]) -> dict[str, str]:
+    """What the duty room must know of the taking in: nothing while all is well."""
+    for state in ("holding", "offline", "spooling"):
+        for worker in workers:
+            if worker.state != state:
+                continue
+            if state == "holding":
+                return {"text": _("Readings cannot be kept: {why}").format(why=worker.why), "tone": "severe"}
+            if state == "offline":
+                return {"text": _("Ingest {worker} is not running").format(worker=worker.worker), "tone": "bad"}
+            kept = number(worker.spool_bytes / 1e6, 1)
+            return {"text": _("Database away: {n} MB of readings kept on disk").format(n=kept), "tone": "warn"}
+    return {"text": "", "tone": "none"}
 
 
 def number(value: float | None, decimals: int = 0, *, factor: float = 1.0) -> str:

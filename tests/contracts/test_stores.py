@@ -202,17 +202,30 @@ class TestAway:
             store.write([seen("td-1", intensity=1.0), seen("td-2", intensity=2.0)])
             assert set(store.latest()) == {"td-1", "td-2"}
 
+    def test_a_server_that_comes_later_is_opened_then(self, tmp_path: Path) -> None:
+        with influx_behind_nginx(tmp_path) as server:
+            server.stop()
+            store = influx(server, "later", 3)
+            for call in self.every_call(store).values():
+                with pytest.raises(StoreAwayError, match="502"):
+                    call()
+            server.start()
+            store.write([seen("td-1", intensity=1.0)])
+            assert set(store.latest()) == {"td-1"}
+
     def test_nothing_listens(self) -> None:
         with pytest.raises(StoreAwayError, match=r"does not answer.*store\.url"):
-            InfluxStore(NAMES, url=f"http://127.0.0.1:{free_port()}", org="x", bucket="x/y", timeout_s=2)
+            InfluxStore(NAMES, url=f"http://127.0.0.1:{free_port()}", org="x", bucket="x/y", timeout_s=2).check()
 
     def test_something_accepts_and_never_answers(self) -> None:
         with socket.socket() as hole:
             hole.bind(("127.0.0.1", 0))
             hole.listen(16)
+            url = f"http://127.0.0.1:{hole.getsockname()[1]}"
+            store = InfluxStore(NAMES, url=url, org="x", bucket="x/y", timeout_s=1)
             begun = time.monotonic()
             with pytest.raises(StoreAwayError, match="does not answer within 1 s"):
-                InfluxStore(NAMES, url=f"http://127.0.0.1:{hole.getsockname()[1]}", org="x", bucket="x/y", timeout_s=1)
+                store.check()
             assert time.monotonic() - begun < 30
 
     def test_a_server_that_is_no_influxdb(self) -> None:
@@ -228,7 +241,9 @@ class TestAway:
 
             threading.Thread(target=greet, daemon=True).start()
             with pytest.raises(StoreAwayError, match=r"not InfluxDB's.*store\.url"):
-                InfluxStore(NAMES, url=f"http://127.0.0.1:{other.getsockname()[1]}", org="x", bucket="x/y", timeout_s=2)
+                InfluxStore(
+                    NAMES, url=f"http://127.0.0.1:{other.getsockname()[1]}", org="x", bucket="x/y", timeout_s=2
+                ).check()
 
 
 readings = st.builds(

@@ -153,7 +153,7 @@ RUBBISH = [
     b'{"at": "9999-99-99T99:99:99Z", "values": {"intensity": 1}}',
     b'{"at": "0001-01-01T00:00:00+23:59", "values": {"intensity": 1}}',
     b'{"at": "\xd9\xa1", "values": {"intensity": 1}}',
-    b"x" * LARGEST,
+    b"x" * (LARGEST + 1),
     b'{"values": {"intensity": 1}, "x": "' + b"y" * (LARGEST - 40) + b'"}',
     b'{"values": {' + b",".join(b'"m%d": 1' % i for i in range(20_000)) + b"}}",
 ]

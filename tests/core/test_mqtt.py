@@ -1,6 +1,5 @@
 """Settings of TLS: what cannot work is said before anything connects, with the setting, the file and the remedy."""
 
-import logging
 import ssl
 import subprocess
 from pathlib import Path
@@ -9,7 +8,6 @@ import paho.mqtt.client as paho
 import pytest
 
 from tests.keys import Keys
-from tests.servers import free_port, wait_until
 from twin.errors import BrokerError, SettingsError
 from twin.mqtt import client, connect, tls_context
 from twin.settings import Broker
@@ -77,20 +75,6 @@ def test_a_name_that_cannot_be_one_is_said_at_once(host: str) -> None:
     settings = Broker(host=host)
     with pytest.raises(BrokerError, match=r"broker\.host"):
         connect(client(paho.Client, settings, "test"), settings)
-
-
-def test_an_absent_broker_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    settings = Broker(port=free_port())
-    made = client(paho.Client, settings, "gaoxin-test")
-    tries: list[int] = []
-    made.on_pre_connect = lambda *_: tries.append(1)
-    connect(made, settings)
-    wait_until(lambda: len(tries) > 1, "a second try")
-    made.disconnect()
-    made.loop_stop()
-    [record] = [r for r in caplog.records if r.levelno >= logging.ERROR]
-    assert "gaoxin-test" in record.message
-    assert "Connection refused" in record.message
 
 
 def test_the_files_are_read_from_a_relative_path(keys: Keys, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

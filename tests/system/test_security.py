@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,8 @@ from tests.servers import free_port, listens, mosquitto, wait_until
 from tests.zone import PREFIX, SMALL, topic
 from twin import mqtt
 from twin.clock import SystemClock
-from twin.settings import Broker, Ingest
+from twin.settings import Broker, Ingest, Settings, environment
+from twin.settings import Store as StoreSettings
 from twin.store.memory import MemoryStore
 
 pytestmark = pytest.mark.server
@@ -117,14 +119,19 @@ class Account:
 
     def __init__(self, settings: Broker) -> None:
         self.heard: list[str] = []
+        self.last: dict[str, bytes] = {}
         self.connected, self.subscribed, self.tries = False, 0, 0
         self.name = f"test-{id(self):x}"
         self.client = mqtt.client(paho.Client, settings, self.name)
         self.client.on_pre_connect = self._on_try
         self.client.on_connect = self._on_connect
-        self.client.on_message = lambda _c, _u, message: self.heard.append(message.topic)
+        self.client.on_message = self._on_message
         self.client.on_subscribe = self._on_subscribe
         mqtt.connect(self.client, settings)
+
+    def _on_message(self, _c: Any, _u: Any, message: paho.MQTTMessage) -> None:
+        self.heard.append(message.topic)
+        self.last[message.topic] = message.payload
 
     def _on_try(self, *_: Any) -> None:
         self.tries += 1
@@ -181,6 +188,32 @@ def test_a_flood_through_tls_is_taken_in_at_once(server: Server, tmp_path: Path)
         worker.stop()
 
 
+def test_each_process_does_its_work_with_its_account(server: Server, tmp_path: Path) -> None:
+    """Simulators to engine to web: `gaoxin simulate` and `gaoxin engine` as processes, each with its own account."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("GAOXIN_")}
+    running = []
+    with account(server.settings("web")) as web:
+        web.subscribe("gaoxin/v1/frame/+")
+        try:
+            for user, command in (("simulators", "simulate"), ("engine", "engine")):
+                settings = Settings(
+                    data=tmp_path / command, store=StoreSettings(kind="memory"), broker=server.settings(user)
+                )
+                started = [sys.executable, "-m", "dashboards", command]
+                running.append(subprocess.Popen(started, env=clean | environment(settings)))
+            wait_until(lambda: any("/frame/" in topic for topic in web.heard), "a frame reaches the web")
+            wait_until(lambda: heard_of_devices(web), "with devices in it")
+        finally:
+            for process in running:
+                process.terminate()
+            assert [process.wait(15) for process in running] == [0, 0]
+
+
+def heard_of_devices(web: "Account") -> bool:
+    newest = web.last.get("gaoxin/v1/frame/indicators")
+    return newest is not None and any(d["known"] for d in json.loads(newest)["domains"].values())
+
+
 def refusals(caplog: pytest.LogCaptureFixture, *settings: Broker) -> list[str]:
     """What the log says of each, tried at once, after a second try of each has failed, too: one line."""
     caplog.clear()
@@ -228,6 +261,7 @@ def test_a_refusal_is_said_once_and_tried_again(
             (server.settings("nobody"), "broker.user = 'nobody'"),
             (server.settings(""), "without an account: set broker.user"),
             (server.settings("web", tls=False, ca=None), "closed the connection before answering; if this port wants"),
+            (server.settings("web", port=free_port()), "cannot be reached (Connection refused)"),
             (server.settings("web", port=port), "does not speak TLS on this port: set broker.port (often 8883)"),
         ]
         lines = refusals(caplog, *(settings for settings, _ in cases))

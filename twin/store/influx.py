@@ -3,7 +3,8 @@
 One measurement a domain, one series a device (tag `device`), fields `received` and the metrics. A point's time is
 `at` in nanoseconds plus a revision: 0 for what was first said of that millisecond, 1 for the first correction, and so
 on; readers go back to milliseconds, and the last point of a millisecond is the one that counts. What is already there
-is asked for only where a reading is not newer than its device's high-water mark, which is read back at open.
+is asked for only where a reading is not newer than its device's high-water mark, which is read back before the first
+write. The server need not be there when this is made: the first use that finds it opens it.
 
 Two workers that write the same device may both take its first word for a millisecond as revision 0; the later one then
 stands, with the same values and its own `received`. Corrections are numbered as they are written.
@@ -50,8 +51,8 @@ class InfluxStore:
         self._write_api = self._client.write_api(write_options=SYNCHRONOUS)
         self._heads = {d.id: f"{d.domain},device={_tag(d.id)} received=" for d in registry}
         self._lock = threading.Lock()
-        self._adopt()
-        self._mark = {device: o.at for device, o in self.latest().items()}
+        self._opened = False
+        self._mark: dict[str, int] = {}
 
     # ------------------------------------------------------------ writing
 
@@ -62,6 +63,7 @@ class InfluxStore:
                 known.append(o)
             else:
                 rejected.append((o, f"device {o.device!r} is not in the registry"))
+        self._open()
         with self._lock:
             for begin in range(0, len(known), LINES):
                 rejected += self._write(self._numbered(known[begin : begin + LINES]))
@@ -140,6 +142,10 @@ class InfluxStore:
     # ------------------------------------------------------------ reading
 
     def zone(self, at: int, *, known: int | None = None, since: int | None = None) -> dict[str, Observation]:
+        self._open()
+        return self._zone(at, known, since)
+
+    def _zone(self, at: int, known: int | None, since: int | None) -> dict[str, Observation]:
         conditions = []
         if at < _LAST_MS:
             conditions.append(f"time < {(at + 1) * _NS}")
@@ -166,6 +172,7 @@ class InfluxStore:
         points: int | None = None,
         known: int | None = None,
     ) -> Series:
+        self._open()
         low, high = max(start, _FIRST_MS), min(end, _LAST_MS)
         then = f' AND "received" <= {known}' if known is not None and known < FOREVER else ""
         domain = self.registry[device].domain
@@ -180,11 +187,16 @@ class InfluxStore:
         return buckets(at, value, start, end, points)
 
     def retain(self, before: int) -> int:
+        self._open()
         for domain in Domain:
             self._ask(f'DELETE FROM "{domain}" WHERE time < {max(before, _FIRST_MS) * _NS}', method="POST")
         return -1
 
     def check(self) -> None:
+        self._open()
+        self._answer()
+
+    def _answer(self) -> None:
         self._ask(f"SHOW MEASUREMENTS ON {_name(self.database)} LIMIT 1")
 
     def close(self) -> None:
@@ -234,10 +246,20 @@ class InfluxStore:
 
     # ------------------------------------------------------------ being there
 
+    def _open(self) -> None:
+        """Once: adopt the database and learn how far each device has come."""
+        if self._opened:
+            return
+        with self._lock:
+            if not self._opened:
+                self._adopt()
+                self._mark = {device: o.at for device, o in self._zone(FOREVER, None, None).items()}
+                self._opened = True
+
     def _adopt(self) -> None:
         """See that the database can be queried: made on 1.x, mapped to the bucket (DBRP) on 2.x."""
         try:
-            self.check()
+            self._answer()
             if self._ask(f"SHOW RETENTION POLICIES ON {_name(self.database)}"):
                 return
         except StoreAwayError:
