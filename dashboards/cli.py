@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,13 +14,14 @@ import msgspec
 import typer
 
 from dashboards import node as nodes
-from twin.clock import HOUR, SystemClock
-from twin.errors import GaoxinError, OurError
+from twin.clock import HOUR, SystemClock, local
+from twin.errors import GaoxinError, OurError, TheirError
 from twin.registry import Registry
 from twin.settings import Settings, load
 from twin.store import Store
 
 if TYPE_CHECKING:
+    from ingest.quarantine import Entry
     from layers.roles import Role
 
 app = typer.Typer(
@@ -29,8 +31,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+quarantine_app = typer.Typer(help="Look at what could not be taken in, and try it again.", no_args_is_help=True)
 layers_app = typer.Typer(help="Look at, check and use map layers.", no_args_is_help=True)
 app.add_typer(layers_app, name="layers")
+app.add_typer(quarantine_app, name="quarantine")
 
 log = logging.getLogger("gaoxin")
 
@@ -279,6 +283,104 @@ def doctor(context: typer.Context) -> None:
             store.close()
         typer.echo(f"store         {settings.store.kind} answers; {len(latest)} of {len(registry)} devices have spoken")
         typer.echo(f"web           http://{settings.web.host}:{settings.web.port}")
+
+
+_REASON = Annotated[str | None, typer.Option(help="only these: device, range, json, … (`list` counts them)")]
+_DEVICE = Annotated[str | None, typer.Option(help="only what names this device")]
+
+
+def _quarantined(settings: Settings, reason: str | None, device: str | None) -> "list[Entry]":
+    from ingest import quarantine
+    from ingest.decode import Reason
+
+    known = [r.name.lower() for r in Reason]
+    if reason is not None and reason not in known:
+        raise OurError(f"--reason {reason}: there is no such reason. Known: {', '.join(known)}")
+    return [
+        entry
+        for entry in quarantine.read(settings.data / "quarantine")
+        if (reason is None or any(g.reason == reason for g in entry.grounds))
+        and (device is None or any(g.device == device for g in entry.grounds))
+    ]
+
+
+@quarantine_app.command("list")
+def quarantine_list(
+    context: typer.Context,
+    reason: _REASON = None,
+    device: _DEVICE = None,
+    last: Annotated[int, typer.Option(help="show the newest so many")] = 20,
+) -> None:
+    """Count what waits by reason, and show the newest."""
+    from ingest import quarantine
+
+    with _settings(context) as settings:
+        entries = _quarantined(settings, reason, device)
+        if not entries:
+            typer.echo("nothing waits in quarantine")
+            return
+        for name, count in quarantine.by_reason(entries).most_common():
+            typer.echo(f"{count:8,}  {name:8}  {_meaning(name)}")
+        typer.echo("")
+        for entry in sorted(entries, key=lambda e: e.received)[-max(last, 1) :]:
+            when = local(entry.received).strftime("%m-%d %H:%M:%S")
+            typer.echo(f"{entry.id}  {when}  {entry.topic}")
+            for ground in entry.grounds[:3]:
+                typer.echo(f"    {ground.reason}: {ground.detail}")
+            if len(entry.grounds) > 3:
+                typer.echo(f"    and {len(entry.grounds) - 3} more")
+
+
+@quarantine_app.command("show")
+def quarantine_show(context: typer.Context, id: Annotated[str, typer.Argument(help="as `list` shows it")]) -> None:
+    """Show one message whole: where it came from, why it was refused, and its payload."""
+    with _settings(context) as settings:
+        entry = next((e for e in _quarantined(settings, None, None) if e.id == id), None)
+        if entry is None:
+            raise TheirError(f"{id}: no such message waits in quarantine. `gaoxin quarantine list` shows what does.")
+        typer.echo(f"received  {local(entry.received).isoformat(' ', 'milliseconds')}")
+        typer.echo(f"topic     {entry.topic}")
+        for ground in entry.grounds:
+            typer.echo(f"refused   {ground.reason}, {_meaning(ground.reason)}: {ground.detail}")
+        cut = f", cut to {len(entry.content):,}" if entry.size > len(entry.content) else ""
+        typer.echo(f"payload   {entry.size:,} bytes{cut}{', not UTF-8' if entry.base64 else ''}\n")
+        typer.echo(entry.content.decode("utf-8", "backslashreplace"))
+
+
+@quarantine_app.command("retry")
+def quarantine_retry(
+    context: typer.Context,
+    ids: Annotated[list[str] | None, typer.Argument(help="as `list` shows them; none: all that are chosen")] = None,
+    reason: _REASON = None,
+    device: _DEVICE = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would come of it, and change nothing")] = False,
+) -> None:
+    """Read the messages again by today's registry and mapping, and send what can be read now; the rest stays."""
+    from ingest import quarantine, retry
+
+    with _settings(context) as settings:
+        entries = [e for e in _quarantined(settings, reason, device) if not ids or e.id in ids]
+        for missing in sorted(set(ids or ()) - {e.id for e in entries}):
+            raise TheirError(f"{missing}: no such message waits in quarantine. Nothing was done.")
+        decoder = nodes.make_decoder(settings, nodes.read_registry(settings))
+        tried = retry.decode(entries, decoder, SystemClock().now())
+        found = [o for t in tried for o in t.observations]
+        whole = [t.entry for t in tried if t.whole]
+        if not dry_run:
+            if found:
+                retry.publish(found, decoder, settings.broker)
+            quarantine.settled(settings.data / "quarantine", whole)
+        typer.echo(f"{len(found)} readings {'can be' if dry_run else 'were'} sent")
+        typer.echo(f"{len(whole)} of {len(tried)} messages {'would be' if dry_run else 'are'} settled")
+        still = Counter(r.reason for t in tried for r in t.refused)
+        for why, count in still.most_common():
+            typer.echo(f"{count:8,}  still {why.name.lower()}: {why.value}")
+
+
+def _meaning(reason: str) -> str:
+    from ingest.decode import Reason
+
+    return next((r.value for r in Reason if r.name.lower() == reason), "of another version")
 
 
 _FILE = Annotated[Path, typer.Argument(help="GeoJSON, GeoPackage, Shapefile (also zipped) or CSV of points")]

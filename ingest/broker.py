@@ -31,7 +31,8 @@ def find(kind: Literal["auto", "mosquitto", "amqtt"]) -> Path | None:
 def configure(folder: Path, port: int) -> Path:
     """Mosquitto's configuration for one machine, written into `folder`.
 
-    The default of 20 messages in flight throttles a consumer that acknowledges after its database has them.
+    The default of 20 messages in flight throttles a consumer that acknowledges after its database has them: ingest
+    takes batches of some thousand, and several of them are under way at once.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "mosquitto.conf"
@@ -41,7 +42,7 @@ def configure(folder: Path, port: int) -> Path:
         "persistence true\n"
         f"persistence_location {folder.absolute()}/\n"
         "autosave_interval 60\n"
-        "max_inflight_messages 5000\n"
+        "max_inflight_messages 20000\n"
         "max_queued_messages 1000000\n" + ("user root\n" if os.geteuid() == 0 else "") + "log_dest stderr\n"
         # started as root it would drop to an account that may not write this folder
         "log_type error\nlog_type warning\n",

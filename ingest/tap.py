@@ -17,11 +17,14 @@ What must not be broken:
 Packet layout: MQTT 3.1.1, sections 2.2 (fixed header) and 3.3 (PUBLISH).
 """
 
+import logging
 import ssl
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import paho.mqtt.client as paho
+
+log = logging.getLogger("gaoxin.mqtt")
 
 BULK = 1 << 18  # bytes read at once
 LONGEST = (1 << 20) + 1  # bytes of a payload that are kept: one more than the decoder takes
@@ -60,7 +63,13 @@ class Tap:
             data = self._read()
             if not data:
                 return b""
-            self._cut(data)
+            try:
+                self._cut(data)
+            except OSError:
+                raise
+            except Exception as error:  # paho's thread would end without a word; so it connects anew
+                log.exception("a message could not be handed over")
+                raise ConnectionError(str(error)) from error
             if not self._rest:
                 raise BlockingIOError
         taken = bytes(self._rest[:size])

@@ -1,6 +1,7 @@
 """Messages into the store, each acknowledged only when it is safe.
 
-The network thread appends what the tap cuts out of the stream; one writer thread decodes, writes and acknowledges.
+Three threads, so that the broker, this process and the store work at the same time: the network's appends what the tap
+cuts out of the stream, the decoder's makes batches of it, the writer's keeps them safe and acknowledges.
 
     received → decoded → refused ones into quarantine → written to the store → acknowledged
                                                       ↘ store away: spooled ↗
@@ -11,13 +12,15 @@ most its own number of messages in flight is held here. A killed worker loses no
 sent again to the same client id, and writing twice is harmless.
 """
 
+import contextlib
 import logging
+import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -36,9 +39,13 @@ from twin.store import Store
 
 log = logging.getLogger("gaoxin.ingest")
 
+T = TypeVar("T")
+
 STATUS_S = 5
 PAUSE_S = (0.5, 15.0)  # the first and the longest wait before the store is tried again
 ENOUGH = 20  # so many observations refused one by one, and not one taken: it is the store, not they
+LARGE = 4 << 20  # bytes of messages that make a batch, however few they are: some 40,000 readings
+AHEAD = 2  # batches decoded while one is written
 _MESSAGE = 200  # bytes a message takes here beside its payload
 
 
@@ -49,6 +56,14 @@ class Bulk(NamedTuple):
     received: int
     messages: list[Message]
     bytes: int
+
+
+class Batch(NamedTuple):
+    """Decoded, and on its way into the store; `refused` into quarantine."""
+
+    bulks: list[Bulk]
+    observations: list[Observation]
+    refused: list[Refused]
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -101,17 +116,23 @@ class Worker:
         self._client.on_bulk, self._client.ready = self._on_bulk, self._ready
         self._topic = f"{broker.prefix}/worker/{settings.worker}/status"
         self._client.will_set(self._topic, self._status("offline"), qos=1, retain=True)
-        self._writer = threading.Thread(target=self._run, name="ingest-writer", daemon=True)
+        self._batches: queue.Queue[Batch] = queue.Queue(AHEAD)
+        self._threads = [
+            threading.Thread(target=self._decode_on, name="ingest-decoder", daemon=True),
+            threading.Thread(target=self._write_on, name="ingest-writer", daemon=True),
+        ]
 
     def start(self) -> None:
-        self._writer.start()
+        for thread in self._threads:
+            thread.start()
         mqtt.connect(self._client, self.broker)
 
     def stop(self) -> None:
         """What is buffered and not written stays with the broker."""
         self._stop.set()
         self._news.set()
-        self._writer.join(timeout=30)
+        for thread in self._threads:
+            thread.join(timeout=30)
         if self.connected.is_set():
             self._client.publish(self._topic, self._status("offline"), qos=1, retain=True).wait_for_publish(2)
         self._client.disconnect()
@@ -155,52 +176,37 @@ class Worker:
         # A new connection must be able to say that it is one; twice the bound is the end all the same
         return self._bytes < limit or (not self.connected.is_set() and self._bytes < 2 * limit)
 
-    # ------------------------------------------------------------ the writer thread
+    # ------------------------------------------------------------ the decoder's thread
 
-    def _run(self) -> None:
+    def _decode_on(self) -> None:
         while not self._stop.is_set():
             bulks = self._take()
-            # A batch in hand is never let go unsettled: the broker would not send it again on this connection
-            self._until_done(lambda bulks=bulks: self._settle(bulks) if bulks else None)  # type: ignore[misc]
-            self._until_done(self._drain)
-            self._say()
-
-    def _until_done(self, step: Callable[[], None]) -> None:
-        while not self._stop.is_set():
-            try:
-                return step()
-            except Exception:  # the writer must outlive any fault
-                log.exception("ingest failed on a step; trying it again")
-                self._stop.wait(1)
+            if not bulks:
+                continue
+            batch = self._until_done(lambda bulks=bulks: self._decode(bulks))  # type: ignore[misc]
+            while batch is not None and not self._stop.is_set():
+                with contextlib.suppress(queue.Full):
+                    self._batches.put(batch, timeout=0.5)
+                    break
 
     def _take(self) -> list[Bulk]:
-        """A batch: `batch` messages, or what has come within `age_ms` of the first."""
+        """A batch: `batch` messages, or LARGE bytes, or what has come within `age_ms` of the first."""
         self._news.wait(0.5)
         self._news.clear()
-        if 0 < self._waiting < self.settings.batch:
+        if len(self._bulks) > 0 and self._waiting < self.settings.batch and self._bytes < LARGE:
             self._stop.wait(self.settings.age_ms / 1000)
         taken: list[Bulk] = []
-        count = 0
-        while self._bulks and count < self.settings.batch:
+        count = size = 0
+        while self._bulks and count < self.settings.batch and size < LARGE:
             taken.append(self._bulks.popleft())
             count += len(taken[-1].messages)
+            size += taken[-1].bytes
         if self._bulks:
             self._news.set()
         return taken
 
-    def _settle(self, bulks: list[Bulk]) -> None:
-        """Decode, keep what is refused, store or spool the rest, acknowledge; returns early only when stopped."""
+    def _decode(self, bulks: list[Bulk]) -> Batch:
         begun = time.perf_counter()
-        found, refused = self._decode(bulks)
-        meters.DECODE_SECONDS.observe(time.perf_counter() - begun)
-        if refused and not self._keep(lambda: self.quarantine.keep(refused), "quarantine"):
-            return
-        self._counts["refused"] += len(refused)
-        if found and not self._keep(lambda: self._store_or_spool(found), "observations"):
-            return
-        self._acknowledge(bulks)
-
-    def _decode(self, bulks: list[Bulk]) -> tuple[list[Observation], list[Refused]]:
         found, refused = Decoded.nothing(), []
         decode = self.decoder.decode
         for bulk in bulks:
@@ -217,7 +223,38 @@ class Worker:
             for rejection in r.rejections:
                 meters.REJECTED.labels(rejection.reason.name.lower()).inc()
         meters.DECODED.inc(len(found.observations))
-        return found.observations, refused
+        meters.DECODE_SECONDS.observe(time.perf_counter() - begun)
+        return Batch(bulks, found.observations, refused)
+
+    # ------------------------------------------------------------ the writer's thread
+
+    def _write_on(self) -> None:
+        while not self._stop.is_set():
+            with contextlib.suppress(queue.Empty):
+                batch = self._batches.get(timeout=0.5)
+                # A batch in hand is never let go unsettled: the broker would not send it again on this connection
+                self._until_done(lambda batch=batch: self._settle(batch))  # type: ignore[misc]
+            self._until_done(self._drain)
+            self._say()
+
+    def _until_done(self, step: Callable[[], T]) -> T | None:
+        """The step's result; None when stopped before it succeeded."""
+        while not self._stop.is_set():
+            try:
+                return step()
+            except Exception:  # the threads must outlive any fault
+                log.exception("ingest failed on a step; trying it again")
+                self._stop.wait(1)
+        return None
+
+    def _settle(self, batch: Batch) -> None:
+        """Keep what is refused, store or spool the rest, acknowledge; returns early only when stopped."""
+        if batch.refused and not self._keep(lambda: self.quarantine.keep(batch.refused), "quarantine"):
+            return
+        self._counts["refused"] += len(batch.refused)
+        if batch.observations and not self._keep(lambda: self._store_or_spool(batch.observations), "observations"):
+            return
+        self._acknowledge(batch.bulks)
 
     def _keep(self, step: Callable[[], None], what: str) -> bool:
         """Do it, again and again while the disk has no room; False when stopped before it was done."""
@@ -235,7 +272,8 @@ class Worker:
             if self._stop.wait(pause):
                 return False
             pause = min(pause * 2, PAUSE_S[1])
-            self._drain()
+            # All of it: the disk gets room only when a whole segment goes
+            self._drain(at_most=None)
         if self.holding:
             log.info("%s can be kept again", what)
         self.holding = ""
@@ -254,8 +292,12 @@ class Worker:
         meters.SPOOLED.inc(len(observations))
         self._counts["spooled"] += len(observations)
 
-    def _drain(self) -> None:
-        """Write what is spooled, oldest first, until it is empty, the store is away or a batch waits."""
+    def _drain(self, at_most: int | None = 2) -> None:
+        """Write what is spooled, oldest first, until it is empty or the store is away.
+
+        While another batch waits, `at_most` records: two drained for one appended, so that the spool shrinks also
+        under full load.
+        """
         written = 0
         while not self._stop.is_set() and time.monotonic() >= self._again:
             observations = self.spool.peek()
@@ -268,8 +310,7 @@ class Worker:
                 break
             self.spool.drop()
             written += 1
-            # Two for one: the spool must shrink also under full load
-            if written >= 2 and self._waiting >= self.settings.batch:
+            if at_most is not None and written >= at_most and not self._batches.empty():
                 break
         meters.SPOOL_BYTES.set(self.spool.bytes)
         meters.SPOOL_TORN.set(self.spool.torn)

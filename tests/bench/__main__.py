@@ -1,4 +1,4 @@
-"""The measurements: `make bench`, or `python -m tests.bench start latency stores memory` for some of them.
+"""The measurements: `make bench`, or `python -m tests.bench start latency stores ingest memory` for some of them.
 
 Each prints what it measured with the machine's cores; nothing here passes or fails.
 """
@@ -172,7 +172,19 @@ def stores() -> None:
     store.main()
 
 
-PARTS: dict[str, Callable[[], None]] = {"start": start, "latency": latency, "stores": stores, "memory": memory}
+def ingest() -> None:
+    from tests.bench import ingest
+
+    ingest.main()
+
+
+PARTS: dict[str, Callable[[], None]] = {
+    "start": start,
+    "latency": latency,
+    "stores": stores,
+    "ingest": ingest,
+    "memory": memory,
+}
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ bind-address = "127.0.0.1:{self.rpc}"
             + f"""daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
 events {{}}
 http {{
-  access_log off; client_max_body_size 64m;
+  access_log off; client_max_body_size 64m; client_body_buffer_size 4m; proxy_request_buffering off;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
   uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
   map $arg_bucket $database {{ ~^(?<db>[^/%]+)(%2F|/) $db; default $arg_bucket; }}

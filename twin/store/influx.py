@@ -12,6 +12,7 @@ stands, with the same values and its own `received`. Corrections are numbered as
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ from twin.registry import Registry
 from twin.store import FOREVER, Series, Written, buckets
 
 LINES = 10_000  # a write; 5,000 to 10,000 is where InfluxDB is fastest
+WRITERS = 2  # writes at a time; a single one leaves InfluxDB idle while it waits for its disk
+FORMS = 100_000  # kept at most
 _NS = 1_000_000  # nanoseconds in a millisecond
 _NEVER = -(1 << 62)
 # What InfluxQL can name: its times are int64 nanoseconds
@@ -49,24 +52,29 @@ class InfluxStore:
             url=url, token=token or "none", org=org, timeout=round(timeout_s * 1000), retries=urllib3.Retry(False)
         )
         self._write_api = self._client.write_api(write_options=SYNCHRONOUS)
-        self._heads = {d.id: f"{d.domain},device={_tag(d.id)} received=" for d in registry}
+        self._heads = {d.id: f"{d.domain},device={_tag(d.id)} received=".replace("%", "%%") for d in registry}
+        self._forms: dict[tuple[str, ...], str] = {}
         self._lock = threading.Lock()
+        self._writers = ThreadPoolExecutor(WRITERS, "influx-writer")
         self._opened = False
         self._mark: dict[str, int] = {}
 
     # ------------------------------------------------------------ writing
 
     def write(self, batch: Sequence[Observation]) -> Written:
-        known, rejected = [], []
-        for o in batch:
-            if o.device in self.registry:
-                known.append(o)
-            else:
-                rejected.append((o, f"device {o.device!r} is not in the registry"))
+        there = self.registry.index
+        known = [o for o in batch if o.device in there]
+        rejected = [(o, f"device {o.device!r} is not in the registry") for o in batch if o.device not in there]
         self._open()
         with self._lock:
-            for begin in range(0, len(known), LINES):
-                rejected += self._write(self._numbered(known[begin : begin + LINES]))
+            numbered = self._numbered(known)
+            parts = [numbered[begin : begin + LINES] for begin in range(0, len(numbered), LINES)]
+            for found in self._writers.map(self._write, parts):
+                rejected += found
+            mark = self._mark
+            for o in known:
+                if o.at > mark.get(o.device, _NEVER):
+                    mark[o.device] = o.at
         return Written(len(batch) - len(rejected), rejected)
 
     def load(self, domain: Domain, rows: pa.Table) -> int:
@@ -85,7 +93,10 @@ class InfluxStore:
 
     def _numbered(self, batch: Sequence[Observation]) -> list[tuple[Observation, int]]:
         """Each observation that is not there yet, with its revision."""
-        late = [o for o in batch if o.at <= self._mark.get(o.device, _NEVER)]
+        mark = self._mark
+        late = [o for o in batch if o.at <= mark.get(o.device, _NEVER)]
+        if not late and len({(o.device, o.at) for o in batch}) == len(batch):
+            return [(o, 0) for o in batch]
         there = self._there(late) if late else {}
         found = []
         for o in batch:
@@ -119,7 +130,7 @@ class InfluxStore:
         """Write, and find the lines that the server will never take by halving; returns those."""
         if not numbered:
             return []
-        lines = "\n".join(self._line(o, revision) for o, revision in numbered).encode()
+        lines = self._lines(numbered)
         try:
             self._write_api.write(self.bucket, self.org, lines, WritePrecision.NS)
         except ApiException as error:
@@ -131,13 +142,21 @@ class InfluxStore:
             return self._write(numbered[:half]) + self._write(numbered[half:])
         except urllib3.exceptions.HTTPError as error:
             raise self._explained(error) from None
-        for o, _ in numbered:
-            self._mark[o.device] = max(o.at, self._mark.get(o.device, _NEVER))
         return []
 
-    def _line(self, o: Observation, revision: int) -> str:
-        fields = "".join(f",{name}={value!r}" for name, value in o.values.items())
-        return f"{self._heads[o.device]}{o.received}i{fields} {o.at * _NS + revision}"
+    def _lines(self, numbered: Sequence[tuple[Observation, int]]) -> bytes:
+        """Line protocol. A form for each device and set of metrics, filled in one go: twice as fast as joining."""
+        forms, lines = self._forms, []
+        for o, revision in numbered:
+            values = o.values
+            form = forms.get((o.device, *values))
+            if form is None:
+                fields = "".join(f",{name}=%r" for name in values)
+                form = forms[(o.device, *values)] = f"{self._heads[o.device]}%di{fields} %d"
+            lines.append(form % (o.received, *values.values(), o.at * _NS + revision))
+        if len(forms) > FORMS:
+            forms.clear()
+        return "\n".join(lines).encode()
 
     # ------------------------------------------------------------ reading
 
@@ -200,6 +219,7 @@ class InfluxStore:
         self._ask(f"SHOW MEASUREMENTS ON {_name(self.database)} LIMIT 1")
 
     def close(self) -> None:
+        self._writers.shutdown()
         self._client.close()
 
     def _select(self, domain: Domain, condition: str, tail: str) -> Iterator[Observation]:
@@ -210,7 +230,10 @@ class InfluxStore:
             received = names.index("received")
             metrics = [(i, n) for i, n in enumerate(names) if n not in ("time", "received")]
             for row in series["values"]:
-                values = {n: float(row[i]) for i, n in metrics if row[i] is not None}
+                # What others have written into the measurement may be text, or lack our `received`
+                values = {n: float(row[i]) for i, n in metrics if isinstance(row[i], int | float)}
+                if not values or row[received] is None:
+                    continue
                 yield Observation(device, row[0] // _NS, values, row[received])
 
     def _from(self, domain: Domain) -> str:
