@@ -151,7 +151,7 @@ class _Refusals(logging.Handler):
 
     def __init__(self, made: paho.Client, settings: Broker) -> None:
         super().__init__(logging.ERROR)
-        self._settings, self._who = settings, made.user_data_get()
+        self._settings, self._who = settings, made.user_data_get() or "gaoxin"
         self._said = ""
         self._accepted = self._answered = False
         self._error: OSError | None = None

@@ -43,7 +43,7 @@ TOPICS = (OBS, OTHER, BATCH, PARKING, TRAFFIC, EAST, WEST, WORKER, FRAME, ALERT,
 WRITES = {
     "aq-1": {OBS},
     "gw-east": {EAST, BATCH, PARKING},
-    "ingest": {WORKER},
+    "ingest": {WORKER, BATCH, PARKING, TRAFFIC},
     "engine": {FRAME, ALERT},
     "web": set(),
     "simulators": {OBS, OTHER, EAST, WEST},
