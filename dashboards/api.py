@@ -13,8 +13,8 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from dashboards import operation
 from dashboards.i18n import DOMAIN_LABELS, Language, Translate, language_of, translator
 from dashboards.node import Node
 from layers import publish, zone
@@ -32,7 +32,6 @@ DOMAIN_COLOURS = {
     Domain.CITY: "#7fa6c9",
 }
 MOST_POINTS = 20_000
-LATE_S = 10
 
 
 class RequestError(Exception):
@@ -156,21 +155,7 @@ def router(node: Node) -> APIRouter:
     def published(name: publish.Name) -> bytes:
         return publish.geojson(name, node.settings.layers_folder, registry=registry)
 
-    @api.get("/healthz", tags=["operation"])
-    def healthz() -> dict[str, str]:
-        """200 as long as this process serves."""
-        return {"status": "ok"}
-
-    @api.get("/readyz", tags=["operation"])
-    def readyz() -> Response:
-        """200 when the store answers, the broker is connected and frames are fresh; else 503 and what is not."""
-        wrong = node.troubles(LATE_S)
-        return _json({"status": "ready" if not wrong else "not ready", "troubles": wrong}, 503 if wrong else 200)
-
-    @api.get("/metrics", tags=["operation"])
-    def metrics() -> Response:
-        """Prometheus text."""
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    api.include_router(operation.router(lambda: node.troubles(operation.LATE_S)))
 
     @api.get("/api/v1/devices", tags=["zone"])
     def devices(lang: str | None = None) -> Response:

@@ -187,11 +187,14 @@ def _run_node(
             timeout_graceful_shutdown=2,
         )
         return
+    from dashboards.operation import LATE_S, answering
+
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    made.start()
-    stop.wait()
+    with answering(settings.monitor, lambda: made.troubles(LATE_S)):
+        made.start()
+        stop.wait()
     made.stop()
 
 
@@ -201,9 +204,10 @@ def simulate(
     speed: Annotated[float | None, typer.Option(help="times faster than real the simulated day runs")] = None,
 ) -> None:
     """Publish simulated sensors to the broker."""
+    from dashboards.operation import answering
     from simulators import publish
 
-    with _settings(context) as settings:
+    with _settings(context) as settings, answering(settings.monitor):
         publish.run(
             nodes.read_registry(settings),
             settings.broker,

@@ -116,6 +116,8 @@ class Node:
             found.append(f"ingest: nothing is acknowledged: {self.worker.holding}")
         elif self.worker and self.worker.away:
             found.append(f"ingest: the store is away, what comes is spooled: {self.worker.away}")
+        if self.engine and not self.engine.connected.is_set():
+            found.append("engine: not connected to the broker")
         if self.web and not self.relay.connected:
             found.append("web: not connected to the broker")
         elif self.web and self.relay.late > late_s:

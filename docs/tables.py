@@ -57,6 +57,22 @@ def keys(model: type[BaseModel]) -> Callable[[], str]:
     return rows
 
 
+def accounts() -> str:
+    """Who may say and hear what, by the broker's shipped acl file."""
+    who, may = "its own id", {"its own id": {"write": [], "read": []}}
+    for line in (DOCS.parent / "ingest" / "mosquitto" / "acl").read_text(encoding="utf-8").splitlines():
+        match line.split():
+            case ["user", name]:
+                who = f"`{name}`"
+                may[who] = {"write": [], "read": []}
+            case ["topic" | "pattern", how, topic]:
+                may[who][how].append(f"`{topic.replace('%u', '{id}')}`")
+    rows = (
+        f"| {w} | {', '.join(m['write']) or 'nothing'} | {', '.join(m['read']) or 'nothing'} |" for w, m in may.items()
+    )
+    return "\n".join(rows)
+
+
 TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "engineers.md": {"key": settings, "metric": metrics},
     "integrators.md": {
@@ -64,6 +80,7 @@ TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "feed key": keys(FeedKeys),
         "value key": keys(ValueKeys),
         "gateway key": keys(GatewayKeys),
+        "account": accounts,
         "name": observed,
     },
 }
