@@ -79,10 +79,9 @@ class Relay:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def _on_connect(self, client: paho.Client, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
-        if not reason.is_failure:
-            self.connected = True
-            client.subscribe([(f"{self.broker.prefix}/frame/+", 0), (f"{self.broker.prefix}/worker/+/status", 0)])
+    def _on_connect(self, client: paho.Client, *_: Any) -> None:
+        self.connected = True
+        client.subscribe([(f"{self.broker.prefix}/frame/+", 0), (f"{self.broker.prefix}/worker/+/status", 0)])
 
     def _on_disconnect(self, *_: Any) -> None:
         self.connected = False

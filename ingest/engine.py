@@ -138,10 +138,7 @@ class Shell:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def _on_connect(self, client: paho.Client, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
-        if reason.is_failure:
-            log.error("broker refused the engine: %s", reason)
-            return
+    def _on_connect(self, client: paho.Client, *_: Any) -> None:
         decoder = self.engine.decoder
         # QoS 0: the store has everything through ingest, and a gateway's last word is retained
         client.subscribe([(topic, 0) for topic in (*decoder.topics, *decoder.gateway_topics)])

@@ -4,6 +4,7 @@ What can be read now is published as native batches, so that it goes the way of 
 however many workers there are. It is received now: a replay as known then will not show it, as it was not known then.
 """
 
+import threading
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -55,9 +56,15 @@ def publish(observations: Iterable[Observation], decoder: Decoder, broker: Broke
         item = {"device": o.device, "at": o.at, "values": o.values}
         by_domain.setdefault(decoder.domain_of(o.device), []).append(item)
     client = mqtt.client(paho.Client, broker, "", outbox=0)
+    connected = threading.Event()
+    client.on_connect = lambda *_: connected.set()
     mqtt.connect(client, broker)
     count = 0
     try:
+        if not connected.wait(PATIENCE_S):
+            raise BrokerError(
+                f"the broker at {broker.host}:{broker.port} cannot be reached within {PATIENCE_S} s. Nothing was done."
+            )
         for domain, items in by_domain.items():
             for begin in range(0, len(items), BATCH):
                 body = msgspec.json.encode(items[begin : begin + BATCH])

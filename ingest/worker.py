@@ -111,7 +111,7 @@ class Worker:
         self._said: tuple[str, str] = ("", "")
         self._say_at = 0.0
         self._client = mqtt.client(Reader, broker, f"gaoxin-{settings.worker}", persistent=True, manual_ack=True)
-        self._client.on_connect = self._on_connect
+        self._client.on_connect, self._client.on_subscribe = self._on_connect, self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
         self._client.on_bulk, self._client.ready = self._on_bulk, self._ready
         self._topic = f"{broker.prefix}/worker/{settings.worker}/status"
@@ -141,12 +141,17 @@ class Worker:
 
     # ------------------------------------------------------------ the network thread
 
-    def _on_connect(self, client: paho.Client, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
-        if reason.is_failure:
-            log.error("broker %s:%s refused ingest: %s", self.broker.host, self.broker.port, reason)
-            return
+    def _on_connect(self, client: paho.Client, *_: Any) -> None:
         share = "$share/gaoxin/" if self.settings.shared else ""
         client.subscribe([(share + topic, 1) for topic in self.decoder.topics])
+
+    def _on_subscribe(self, _c: paho.Client, _u: Any, _m: int, answers: Any, _p: Any) -> None:
+        for topic, answer in zip(self.decoder.topics, answers, strict=False):
+            if answer.is_failure:
+                log.error(
+                    "the broker does not let ingest read %s (%s). Give the account %r this right.",
+                    *(topic, answer, self.broker.user or "anonymous"),
+                )
         self.connected.set()
         self._said = ("", "")
         log.info("ingest %s connected to broker %s:%s", self.settings.worker, self.broker.host, self.broker.port)

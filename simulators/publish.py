@@ -129,10 +129,7 @@ def run(
     publisher = Publisher(world, origin=origin, speed=speed, prefix=prefix)
     client = client_of(broker)
 
-    def on_connect(connected: paho.Client, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
-        if reason.is_failure:
-            log.error("broker %s:%s refused the simulator: %s", broker.host, broker.port, reason)
-            return
+    def on_connect(connected: paho.Client, *_: Any) -> None:
         log.info("simulator connected to broker %s:%s", broker.host, broker.port)
         for topic, word in statuses(registry, prefix, "online"):
             connected.publish(topic, word, qos=1, retain=True)

@@ -20,6 +20,7 @@ from tests.servers import mosquitto, wait_until
 from tests.zone import PREFIX, SMALL, T0, link, payload, topic
 from twin import registry as registries
 from twin.clock import SystemClock
+from twin.errors import BrokerError
 from twin.registry import Registry
 from twin.settings import Broker, Ingest
 from twin.store.memory import MemoryStore
@@ -197,6 +198,6 @@ def test_without_a_broker_nothing_is_settled(tmp_path: Path, monkeypatch: pytest
     Quarantine(tmp_path / "quarantine", "w1").keep([Refused(topic("td-1"), payload(intensity=1), T0, [BAD])])
     decoder = Decoder(SMALL, prefix=PREFIX)
     [tried] = retry.decode(quarantine.read(tmp_path / "quarantine"), decoder, T0)
-    with pytest.raises(Exception, match="did not acknowledge within 1 s"):
+    with pytest.raises(BrokerError, match="cannot be reached within 1 s"):
         retry.publish(tried.observations, decoder, Broker(port=1))
     assert len(list(quarantine.read(tmp_path / "quarantine"))) == 1
