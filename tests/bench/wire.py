@@ -27,7 +27,7 @@ def publish_packet(topic: str, payload: bytes, mid: int) -> bytes:
 
 def publish(port: int, packets: list[bytes]) -> tuple[float, float]:
     """Send as fast as the broker takes them; the moments of the first PUBLISH and of the last PUBACK."""
-    with _connected(port, "bench-feed") as broker:
+    with connected(port, "bench-feed") as broker:
         begun = time.monotonic()
         sent, acknowledged = 0, 0  # packets, bytes
         while acknowledged < 4 * len(packets):
@@ -35,20 +35,20 @@ def publish(port: int, packets: list[bytes]) -> tuple[float, float]:
             if some:
                 broker.sendall(b"".join(some))
                 sent += len(some)
-            acknowledged += len(_received(broker))
+            acknowledged += len(received(broker))
         return begun, time.monotonic()
 
 
 def read_bare(port: int, messages: int) -> float:
     """Take so many messages off a raw socket, a line of line protocol each; the moment of the last."""
-    with _connected(port, "bench-bare") as broker:
+    with connected(port, "bench-bare") as broker:
         filters = b"".join(len(f).to_bytes(2, "big") + f.encode() + b"\x01" for f in FILTERS)
         broker.sendall(b"\x82" + _framed(b"\x00\x01" + filters))
-        _received(broker)  # SUBACK
+        received(broker)  # SUBACK
         _say("ready")
         seen, rest = 0, b""
         while seen < messages:
-            lines, acknowledgements, rest = _cut(rest + _received(broker))
+            lines, acknowledgements, rest = _cut(rest + received(broker))
             seen += len(lines)
             if acknowledgements:
                 broker.sendall(acknowledgements)
@@ -112,17 +112,17 @@ def _framed(body: bytes) -> bytes:
     return bytes(head) + bytes([length]) + body
 
 
-def _connected(port: int, client_id: str) -> socket.socket:
+def connected(port: int, client_id: str) -> socket.socket:
     broker = socket.create_connection(("127.0.0.1", port))
     broker.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     name = client_id.encode()
     # protocol level 4, clean session, no keep-alive
     broker.sendall(b"\x10" + _framed(b"\x00\x04MQTT\x04\x02\x00\x00" + len(name).to_bytes(2, "big") + name))
-    assert _received(broker) == b"\x20\x02\x00\x00", "the broker refuses the bench"
+    assert received(broker) == b"\x20\x02\x00\x00", "the broker refuses the bench"
     return broker
 
 
-def _received(broker: socket.socket) -> bytes:
+def received(broker: socket.socket) -> bytes:
     data = broker.recv(1 << 18)
     if not data:
         raise ConnectionError("the broker hung up")
