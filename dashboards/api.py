@@ -7,6 +7,7 @@ was wrong and what is allowed; a store that is away gets 503.
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -104,6 +105,18 @@ def describe(device: Device, index: int, _: Translate, district: str) -> dict[st
     }
 
 
+def district_names(layers_folder: Path) -> Callable[[Language], dict[str, str]]:
+    """The districts' names by id, in a language."""
+
+    @cache
+    def names(language: Language) -> dict[str, str]:
+        frame = zone.layer("districts", layers_folder)
+        found = frame["name_en"] if language == "en" and "name_en" in frame else frame["name"]
+        return dict(zip(frame["id"], found, strict=True))
+
+    return names
+
+
 def router(node: Node) -> APIRouter:
     api = APIRouter()
     registry, clock = node.registry, node.clock
@@ -117,14 +130,10 @@ def router(node: Node) -> APIRouter:
     def tongue(lang: str | None) -> Language:
         return language_of(lang, node.settings.language)
 
-    @cache
-    def district_names(language: Language) -> dict[str, str]:
-        frame = zone.layer("districts", node.settings.layers_folder)
-        names = frame["name_en"] if language == "en" and "name_en" in frame else frame["name"]
-        return dict(zip(frame["id"], names, strict=True))
+    names_of = district_names(node.settings.layers_folder)
 
     def described(device: Device, language: Language) -> dict[str, Any]:
-        district = district_names(language).get(device.district, device.district)
+        district = names_of(language).get(device.district, device.district)
         return describe(device, registry.index[device.id], translator(language), district)
 
     @cache
@@ -146,7 +155,7 @@ def router(node: Node) -> APIRouter:
                     for k in KINDS.values()
                 },
                 "domains": {d: {"label": _(DOMAIN_LABELS[d]), "colour": DOMAIN_COLOURS[d]} for d in Domain},
-                "districts": district_names(language),
+                "districts": names_of(language),
                 "simulated": node.settings.simulate.on,
             }
         )

@@ -12,14 +12,15 @@ from fastapi import FastAPI
 from dashboards import api
 from dashboards.i18n import language_of
 from dashboards.node import Node
-from dashboards.pages import wall
+from dashboards.pages import devices, wall
 
 ASSETS = Path(__file__).parent / "assets"
 
 # The page's own modules are imported when its DOM is there: Dash renders the layout after the scripts have run.
 _INDEX = """<!DOCTYPE html>
 <html lang="zh-CN"><head>{%metas%}<title>{%title%}</title><link rel="icon" href="/assets/favicon.svg">
-<link rel="stylesheet" href="/assets/vendor/maplibre.css"><link rel="stylesheet" href="/assets/css/wall.css">{%css%}
+<link rel="stylesheet" href="/assets/vendor/maplibre.css"><link rel="stylesheet" href="/assets/css/wall.css">
+<link rel="stylesheet" href="/assets/css/desk.css">{%css%}
 </head><body>{%app_entry%}<footer>{%config%}{%scripts%}
 <script>
 window.dash_clientside = Object.assign(window.dash_clientside || {}, {gaoxin: {
@@ -37,6 +38,7 @@ def build(node: Node) -> FastAPI:
 
         node.start()
         node.relay.attach(asyncio.get_running_loop())
+        await _visit(app)
         try:
             yield
         finally:
@@ -58,6 +60,22 @@ def build(node: Node) -> FastAPI:
     return app
 
 
+async def _visit(app: FastAPI) -> None:
+    """Ask for `/` once: Dash 4.4 sets its pages up on the first visit there, and a visitor who comes to another page
+    before that gets one that lacks a script.
+    """
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(_: Any) -> None:
+        pass
+
+    address = {"scheme": "http", "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 0), "root_path": ""}
+    request = {"method": "GET", "path": "/", "raw_path": b"/", "query_string": b"", "headers": []}
+    await app({"type": "http", "http_version": "1.1", **address, **request}, receive, send)
+
+
 def _pages(app: FastAPI, node: Node) -> None:
     made = dash.Dash(
         __name__,
@@ -67,6 +85,8 @@ def _pages(app: FastAPI, node: Node) -> None:
         pages_folder="",
         use_pages=True,
         index_string=_INDEX,
+        # Each page has its own callbacks, whose parts the other pages lack
+        suppress_callback_exceptions=True,
         title="数智高新运营服务中心",
         update_title="",
     )
@@ -74,6 +94,11 @@ def _pages(app: FastAPI, node: Node) -> None:
     def wall_layout(lang: str | None = None, **_: Any) -> Any:
         return wall.layout(language_of(lang, node.settings.language))
 
+    def devices_layout(lang: str | None = None, **_: Any) -> Any:
+        return devices.layout(language_of(lang, node.settings.language))
+
+    dash.register_page("devices", path=devices.PATH, title="数智高新 · 设备", layout=devices_layout)
+    devices.register(made, node, api.district_names(node.settings.layers_folder))
     dash.register_page("wall", path=wall.PATH, title="数智高新 · 全景高新", layout=wall_layout)
     made.layout = html.Div([dcc.Location(id="url"), dash.page_container, html.Div(id="mounted", hidden=True)])
     made.clientside_callback(

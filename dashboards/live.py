@@ -89,7 +89,15 @@ class Relay:
     def _on_message(self, _c: paho.Client, _u: Any, message: paho.MQTTMessage) -> None:
         loop = self._loop
         if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self.take, message.topic.rsplit("/", 1)[1], bytes(message.payload))
+            loop.call_soon_threadsafe(self._hand_over, message.topic, bytes(message.payload))
+
+    def _hand_over(self, topic: str, payload: bytes) -> None:
+        *_, name, kind = topic.split("/")
+        if kind == "status" and not payload:
+            # A worker whose retained word was taken back is gone for good
+            self.workers.pop(name, None)
+        else:
+            self.take(kind, payload)
 
     def take(self, kind: str, payload: bytes) -> None:
         """One publication: the engine's `key`, `delta`, `indicators` or `health`, or a worker's `status`."""

@@ -7,7 +7,7 @@ listed in `retried`, and no longer shown.
 
 import base64
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +16,8 @@ import msgspec
 from ingest.decode import LARGEST, Rejection
 
 LIMIT = 64 << 20  # bytes of one file
+NEWEST = 20  # entries shown on a screen
+SHOWN = 300  # characters of a payload shown there
 _RETRIED = "retried"
 
 
@@ -50,6 +52,18 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
         return next((g.device for g in self.grounds if g.device), "")
 
 
+class Brief(msgspec.Struct, frozen=True):
+    """An entry for a screen: its first reason, and the beginning of its payload."""
+
+    id: str
+    received: int
+    topic: str
+    device: str
+    reason: str
+    detail: str
+    payload: str
+
+
 class Refused(msgspec.Struct, frozen=True):
     """A message on its way into quarantine."""
 
@@ -60,16 +74,24 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Quarantine:
-    """The writing side, one a worker."""
+    """The writing side, one a worker. `waiting` counts by reason what was kept and not yet settled; `newest` are the
+    last NEWEST of it, newest first.
+    """
 
     def __init__(self, folder: Path, worker: str, *, limit: int = LIMIT) -> None:
-        self.path, self.worker, self.limit = folder / f"{worker}.jsonl", worker, limit
+        self.folder, self.worker, self.limit = folder, worker, limit
+        self.path = folder / f"{worker}.jsonl"
         self._count = 0
+        self._settled_at = -1
+        self.waiting: Counter[str] = Counter()
+        self.newest: deque[Brief] = deque(maxlen=NEWEST)
         folder.mkdir(parents=True, exist_ok=True)
+        self.recount()
 
     def keep(self, refused: Iterable[Refused]) -> None:
         """Safe on disk when it returns. Raises OSError when the disk does not take it."""
-        lines = b"".join(msgspec.json.encode(self._entry(r)) + b"\n" for r in refused)
+        entries = [self._entry(r) for r in refused]
+        lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
         if self.path.exists() and self.path.stat().st_size + len(lines) > self.limit:
             os.replace(self.path, self.path.with_suffix(".old.jsonl"))
         with self.path.open("ab") as file:
@@ -81,6 +103,27 @@ class Quarantine:
             except OSError:
                 os.truncate(self.path, end)  # no half a line in front of the next one
                 raise
+        for entry in entries:
+            self._note(entry)
+
+    def recount(self) -> None:
+        """Count again what waits, if some of it was settled since by somebody at the shell."""
+        settled_at = _changed(self.folder / _RETRIED)
+        if settled_at == self._settled_at:
+            return
+        self._settled_at = settled_at
+        self.waiting.clear()
+        self.newest.clear()
+        for entry in read(self.folder, self.worker):
+            self._note(entry)
+
+    def _note(self, entry: Entry) -> None:
+        self.waiting.update(g.reason for g in entry.grounds)
+        text = entry.content[:SHOWN].decode("utf-8", "backslashreplace")
+        why = entry.grounds[0]
+        self.newest.appendleft(
+            Brief(entry.id, entry.received, entry.topic[:SHOWN], entry.device, why.reason, why.detail, text)
+        )
 
     def _entry(self, refused: Refused) -> Entry:
         self._count += 1
@@ -95,10 +138,10 @@ class Quarantine:
         return Entry(name, refused.received, refused.topic, len(refused.payload), grounds, text, raw)
 
 
-def read(folder: Path) -> Iterator[Entry]:
-    """What waits in the quarantine of all workers, oldest first within each."""
+def read(folder: Path, worker: str = "*") -> Iterator[Entry]:
+    """What waits in the quarantine of this worker, or of all, oldest first within each."""
     done = _retried(folder)
-    return (entry for entry in _kept(folder) if entry.id not in done)
+    return (entry for entry in _kept(folder, worker) if entry.id not in done)
 
 
 def settled(folder: Path, entries: Iterable[Entry]) -> None:
@@ -110,9 +153,10 @@ def settled(folder: Path, entries: Iterable[Entry]) -> None:
     os.replace(made, folder / _RETRIED)
 
 
-def _kept(folder: Path) -> Iterator[Entry]:
+def _kept(folder: Path, worker: str = "*") -> Iterator[Entry]:
     decode = msgspec.json.Decoder(Entry).decode
-    for path in sorted(folder.glob("*.jsonl"), key=lambda p: (p.name.split(".")[0], ".old." not in p.name)):
+    paths = [*folder.glob(f"{worker}.old.jsonl"), *folder.glob(f"{worker}.jsonl")]
+    for path in sorted(set(paths), key=lambda p: (p.name.split(".")[0], ".old." not in p.name)):
         with path.open("rb") as file:
             for line in file:
                 try:
@@ -123,6 +167,13 @@ def _kept(folder: Path) -> Iterator[Entry]:
 
 def by_reason(entries: Iterable[Entry]) -> Counter[str]:
     return Counter(g.reason for e in entries for g in e.grounds)
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _retried(folder: Path) -> set[str]:

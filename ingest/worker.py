@@ -27,7 +27,7 @@ import numpy as np
 import paho.mqtt.client as paho
 
 from ingest.decode import Decoded, Decoder, Reason, Rejection
-from ingest.quarantine import Quarantine, Refused
+from ingest.quarantine import Brief, Quarantine, Refused
 from ingest.spool import Spool, SpoolFullError
 from ingest.tap import Message, Reader, Tap
 from twin import meters, mqtt
@@ -70,7 +70,8 @@ class Status(msgspec.Struct, frozen=True):
     """What a worker says of itself on `worker/{worker}/status`, retained; the broker says `offline` for a dead one.
 
     `storing`: all is well. `spooling`: the store is away, the disk takes it. `holding`: neither does; `why` says what
-    to mend. Counts are since its start, `spool_…` in bytes, `at` in UTC ms.
+    to mend. Counts are since its start, `spool_…` in bytes, `at` in UTC ms. `quarantine`: what waits there, by reason;
+    `newest`: the last of it.
     """
 
     worker: str
@@ -84,6 +85,8 @@ class Status(msgspec.Struct, frozen=True):
     buffered: int = 0
     spool_bytes: int = 0
     spool_limit: int = 0
+    quarantine: dict[str, int] = {}
+    newest: list[Brief] = []
 
 
 class Worker:
@@ -421,6 +424,8 @@ class Worker:
                 buffered=self._waiting,
                 spool_bytes=self.spool.bytes,
                 spool_limit=self.spool.limit,
+                quarantine=dict(self.quarantine.waiting),
+                newest=list(self.quarantine.newest),
                 **self._counts,
             )
         )
@@ -432,4 +437,5 @@ class Worker:
         if not self.connected.is_set() or ((state, self.holding) == self._said and now < self._say_at):
             return
         self._said, self._say_at = (state, self.holding), now + STATUS_S
+        self.quarantine.recount()
         self._client.publish(self._topic, self._status(state), qos=0, retain=True)

@@ -15,10 +15,14 @@ import httpx2
 
 from ingest.broker import configure, find
 
+_given: set[int] = set()  # ports are asked for some time before they are listened on
+
 
 def free_port() -> int:
     """A port nothing listens on, below those the system gives to outgoing connections, so that it stays free."""
     for port in random.sample(range(20_000, 32_000), 200):
+        if port in _given:
+            continue
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 continue
@@ -27,6 +31,7 @@ def free_port() -> int:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            _given.add(port)
             return port
     raise AssertionError("no free port")
 

@@ -19,8 +19,8 @@ def layout(language: Language) -> html.Div:
     other: Language = "en" if language == "zh" else "zh"
     return html.Div(
         [
-            _head(_, other),
-            html.Div(_bound("ingest.text", "wall-ingest", tone="ingest.tone"), role="alert"),
+            _head(_, language, other),
+            html.Div(_bound("ingest.text", "wall-ingest", tone="ingest.tone"), role="alert", className="wall-alert"),
             html.Div([_left(_), _centre(_), _right(_)], className="wall-body"),
         ],
         id="wall",
@@ -29,7 +29,7 @@ def layout(language: Language) -> html.Div:
     )
 
 
-def _head(_: Translate, other: Language) -> html.Header:
+def _head(_: Translate, language: Language, other: Language) -> html.Header:
     return html.Header(
         [
             html.Div(
@@ -47,6 +47,7 @@ def _head(_: Translate, other: Language) -> html.Header:
                 [
                     html.Div(id="wall-link", className="wall-link", role="status"),
                     html.Div(id="wall-clock", className="wall-clock"),
+                    html.A(_("Devices"), href=f"/devices?lang={language}", className="wall-language"),
                     html.A(
                         "EN" if other == "en" else "中文",
                         href=f"?lang={other}",

@@ -1,25 +1,21 @@
-"""The wall in a real browser on the real twin: seen, touched, cut off and back again.
-
-Screenshots are kept in build/screenshots for a person to look at.
-"""
+"""The wall in a real browser on the real twin: seen, touched, cut off and back again."""
 
 import json
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from paho.mqtt import publish
+from playwright.sync_api import Browser, Page
 
-from tests.browser.chromium import FLAGS
+from tests.browser.visit import SHOTS, Visit
 from tests.servers import Up, up, wait_until
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 
-SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 LIVE = "window.gaoxin && window.gaoxin.state && window.gaoxin.state.link === 'live' && window.gaoxin.zone.seq > 0"
 # The compute centre speaks every 10 s: until it has, the wall rightly shows a dash
 SAID = """['traffic.tpi', 'compute.pue'].every(
@@ -27,42 +23,14 @@ SAID = """['traffic.tpi', 'compute.pue'].every(
 DRAWN = "window.gaoxin.map && window.gaoxin.map.ready"
 
 
-@pytest.fixture(scope="module")
-def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    with up(tmp_path_factory.mktemp("twin")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as play:
-        yield play.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-
-
-class Wall:
-    """One open wall, and all it asked for and complained about."""
+class Wall(Visit):
+    """One open wall, drawn and live."""
 
     def __init__(self, browser: Browser, url: str, width: int = 1920, height: int = 1080, path: str = "/") -> None:
-        self.page: Page = browser.new_page(viewport={"width": width, "height": height})
-        self.hosts: set[str] = set()
-        self.complaints: list[str] = []
-        self.page.on("request", self._requested)
-        self.page.on("websocket", lambda socket: self.hosts.add(urlsplit(socket.url).netloc))
-        self.page.on("console", self._said)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.goto(url + path)
+        super().__init__(browser, url + path, width, height)
         self.page.wait_for_function(LIVE, timeout=60_000)
         self.page.wait_for_function(DRAWN, timeout=60_000)
         self.page.wait_for_function(SAID, timeout=60_000)
-
-    def _requested(self, request: Request) -> None:
-        if not request.url.startswith(("data:", "blob:")):
-            self.hosts.add(urlsplit(request.url).netloc)
-
-    def _said(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
-            self.complaints.append(message.text)
 
     def texts(self) -> dict[str, str]:
         found: dict[str, str] = self.page.evaluate(
@@ -130,6 +98,31 @@ def test_in_english(browser: Browser, twin: Up) -> None:
     wall.page.close()
 
 
+def test_it_says_so_when_readings_cannot_be_kept(wall: Wall, twin: Up) -> None:
+    notice = wall.page.locator(".wall-ingest")
+    assert not notice.is_visible()
+    topic = "gaoxin/v1/worker/second/status"
+    why = "spool /data/spool/second: No space left on device. Make room on this disk."
+    status = {"worker": "second", "at": 1, "state": "holding", "why": why}
+    publish.single(topic, json.dumps(status), 1, True, "127.0.0.1", twin.broker_port)
+    notice.wait_for(state="visible", timeout=10_000)
+    assert notice.inner_text() == f"数据无法保存：{why}"
+    wall.page.screenshot(path=SHOTS / "wall-holding.png", timeout=120_000)
+    # It covers no panel, and moves none
+    box, head = notice.bounding_box(), wall.page.locator(".wall-head").bounding_box()
+    panel = wall.page.locator(".panel").first.bounding_box()
+    assert box is not None
+    assert head is not None
+    assert panel is not None
+    assert head["y"] + head["height"] <= box["y"]
+    assert panel["y"] < box["y"] + box["height"]
+    assert panel["x"] + panel["width"] < box["x"]
+    # A worker whose retained word is taken back is gone for good
+    publish.single(topic, None, 1, True, "127.0.0.1", twin.broker_port)
+    notice.wait_for(state="hidden", timeout=10_000)
+    assert wall.complaints == []
+
+
 def test_a_layer_can_be_hidden_and_shown(wall: Wall) -> None:
     toggle = wall.page.locator("#wall-layers [data-domain=city]")
     assert toggle.get_attribute("aria-pressed") == "true"
@@ -193,14 +186,8 @@ def test_it_says_that_it_is_cut_off_and_recovers_by_itself(wall: Wall, twin: Up)
 
 
 def test_the_interface_page_needs_no_other_host(browser: Browser, twin: Up) -> None:
-    page = browser.new_page()
-    hosts: set[str] = set()
-    page.on(
-        "request", lambda r: hosts.add(urlsplit(r.url).netloc) if not r.url.startswith(("data:", "blob:")) else None
-    )
-    page.goto(f"{twin.url}/api/docs")
-    page.get_by_text("/api/v1/history").first.wait_for(timeout=20_000)
-    page.screenshot(path=SHOTS / "api.png")
-    assert hosts == {f"127.0.0.1:{twin.port}"}
-    assert json.dumps(sorted(hosts))
-    page.close()
+    visit = Visit(browser, f"{twin.url}/api/docs")
+    visit.page.get_by_text("/api/v1/history").first.wait_for(timeout=20_000)
+    visit.page.screenshot(path=SHOTS / "api.png")
+    assert visit.hosts == {f"127.0.0.1:{twin.port}"}
+    visit.page.close()

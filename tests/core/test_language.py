@@ -7,6 +7,7 @@ import pytest
 
 from dashboards.i18n import DOMAIN_LABELS, age, language_of, translator
 from dashboards.views.wall import WIND_POINTS
+from ingest.decode import Reason
 from twin import standards
 from twin.observation import KINDS, METRICS
 
@@ -36,6 +37,7 @@ def named() -> set[str]:
         *(k.label for k in KINDS.values()),
         *(level.label for level in levels),
         *DOMAIN_LABELS.values(),
+        *(r.value for r in Reason),
         *(f"wind {p}" for p in WIND_POINTS),
     }
 

@@ -1,0 +1,31 @@
+"""A page open in the browser, and all that it asked for and complained about.
+
+Screenshots are kept in build/screenshots for a person to look at.
+"""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+
+SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+
+
+class Visit:
+    def __init__(self, browser: Browser, url: str, width: int = 1920, height: int = 1080) -> None:
+        self.page: Page = browser.new_page(viewport={"width": width, "height": height})
+        self.hosts: set[str] = set()
+        self.complaints: list[str] = []
+        self.page.on("request", self._requested)
+        self.page.on("websocket", lambda socket: self.hosts.add(urlsplit(socket.url).netloc))
+        self.page.on("console", self._said)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(url)
+
+    def _requested(self, request: Request) -> None:
+        if not request.url.startswith(("data:", "blob:")):
+            self.hosts.add(urlsplit(request.url).netloc)
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
