@@ -64,7 +64,8 @@ def _ingest(workers: Sequence[Status], _: Callable[[str], str]) -> dict[str, str
             if worker.state != state:
                 continue
             if state == "holding":
-                return {"text": _("Readings cannot be kept: {why}").format(why=worker.why), "tone": "severe"}
+                text = _("Readings cannot be kept: bring the database back or make room on the disk ({worker})")
+                return {"text": text.format(worker=worker.worker), "tone": "severe"}
             if state == "offline":
                 return {"text": _("Ingest {worker} is not running").format(worker=worker.worker), "tone": "bad"}
             kept = number(worker.spool_bytes / 1e6, 1)

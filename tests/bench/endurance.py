@@ -30,7 +30,6 @@ from twin import mqtt
 from twin.settings import Broker
 
 STALL_S = 30
-TOPIC = "tap"
 
 
 class Outcome(NamedTuple):
@@ -44,6 +43,7 @@ class Subscriber:
     """A persistent session whose messages are numbers."""
 
     def __init__(self, settings: Broker, name: str, seed: int) -> None:
+        self.topic = name
         self.seen: set[int] = set()
         self.received = self.connections = 0
         self.last = time.monotonic()
@@ -61,7 +61,7 @@ class Subscriber:
 
     def _on_connect(self, client: paho.Client, *_: object) -> None:
         self.connections += 1
-        client.subscribe(TOPIC, 1)
+        client.subscribe(self.topic, 1)
 
     def _take(self, tap: Tap, messages: list[Message]) -> None:
         self.seen.update(int(payload) for _, _, payload in messages)
@@ -87,6 +87,9 @@ class Subscriber:
     def close(self) -> None:
         self._end.set()
         self._thread.join()
+        # What no other run will ask for must not wait at the broker
+        self.client.unsubscribe(self.topic)
+        time.sleep(0.1)
         self.client.disconnect()
         self.client.loop_stop()
 
@@ -103,7 +106,7 @@ def publish(port: int, count: int, seed: int) -> None:
         while acknowledged < 4 * count:
             room = min(2_000 - (sent - acknowledged // 4), count - sent, chance.randint(1, largest))
             if room > 0:
-                packets = [publish_packet(TOPIC, b"%d" % n, n % 65_535 + 1) for n in range(sent, sent + room)]
+                packets = [publish_packet(f"tap-{seed}", b"%d" % n, n % 65_535 + 1) for n in range(sent, sent + room)]
                 broker.sendall(b"".join(packets))
                 sent += room
             if pace and chance.random() < 0.3:
@@ -171,13 +174,13 @@ def main(argv: Sequence[str] = ()) -> None:
             outcomes.append(run(secret if n % 3 == 2 else clear, port, knobs.messages, n, breaks=breaks))
             if outcomes[-1].missing:
                 print(f"  run {n}: {outcomes[-1]}")
-    stalled = sum(o.missing > 0 for o in outcomes)
-    again = sum(o.received - knobs.messages for o in outcomes)
-    print(
-        f"  stalled {stalled}, missing {sum(o.missing for o in outcomes)}, sockets broken "
-        f"{sum(o.connections - 1 for o in outcomes)}, delivered again {again:,}, "
-        f"{min(o.seconds for o in outcomes):.1f} to {max(o.seconds for o in outcomes):.1f} s a run"
-    )
+        stalled = sum(o.missing > 0 for o in outcomes)
+        again = sum(o.received - knobs.messages for o in outcomes)
+        print(
+            f"  stalled {stalled}, missing {sum(o.missing for o in outcomes)}, sockets broken "
+            f"{sum(o.connections - 1 for o in outcomes)}, delivered again {again:,}, "
+            f"{min(o.seconds for o in outcomes):.1f} to {max(o.seconds for o in outcomes):.1f} s a run"
+        )
 
 
 if __name__ == "__main__":

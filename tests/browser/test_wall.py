@@ -102,11 +102,10 @@ def test_it_says_so_when_readings_cannot_be_kept(wall: Wall, twin: Up) -> None:
     notice = wall.page.locator(".wall-ingest")
     assert not notice.is_visible()
     topic = "gaoxin/v1/worker/second/status"
-    why = "spool /data/spool/second: No space left on device. Make room on this disk."
-    status = {"worker": "second", "at": 1, "state": "holding", "why": why}
+    status = {"worker": "second", "at": 1, "state": "holding", "why": "No space left on device"}
     publish.single(topic, json.dumps(status), 1, True, "127.0.0.1", twin.broker_port)
     notice.wait_for(state="visible", timeout=10_000)
-    assert notice.inner_text() == f"数据无法保存：{why}"
+    assert notice.inner_text() == "数据无法保存：请恢复数据库或清理磁盘空间（second）"
     wall.page.screenshot(path=SHOTS / "wall-holding.png", timeout=120_000)
     # It covers no panel, and moves none
     box, head = notice.bounding_box(), wall.page.locator(".wall-head").bounding_box()
