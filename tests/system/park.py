@@ -7,6 +7,7 @@ import msgspec
 from dashboards.live import Relay, Screen
 from ingest.decode import Decoder
 from ingest.engine import Engine
+from ingest.mapping import Mapping
 from tests.zone import PREFIX, payload, topic
 from twin import snapshot
 from twin.clock import ManualClock
@@ -20,10 +21,10 @@ from twin.store import Store
 class Park:
     STEP = 50  # ms
 
-    def __init__(self, registry: Registry, store: Store, start: int) -> None:
+    def __init__(self, registry: Registry, store: Store, start: int, *, mapping: Mapping | None = None) -> None:
         self.registry, self.store = registry, store
         self.clock = ManualClock(start)
-        self.decoder = Decoder(registry, prefix=PREFIX)
+        self.decoder = Decoder(registry, prefix=PREFIX, mapping=mapping)
         self.engine = self._engine()
         self.relay = Relay(Broker(), self.clock, simulated=True, trend=lambda: None)
         self.screen = Screen("zh")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dashboards.node import read_registry
+from ingest import mapping
 from simulators.publish import Publisher
 from simulators.world import World
 from tests.system.park import Park
@@ -69,6 +70,69 @@ def test_a_late_reading_is_stored_and_does_not_disturb_the_screen(park: Park) ->
     park.run(250)
     assert park.shown("td-1")[0] == 100
     assert len(park.store.series("td-1", "averageVehicleSpeed", T0 - 600_000, T0 + 600_000).at) == 2
+
+
+def test_a_backlog_after_an_outage_is_history_and_disturbs_nothing(park: Park) -> None:
+    """A gateway comes back and hands over an hour at once: all of it stored, the screen on the newest alone."""
+    park.send(f"{PREFIX}/gateway/gw-a/status", b"offline")
+    park.run(1_000)
+    now = park.clock.now()
+    park.send(f"{PREFIX}/gateway/gw-a/status", b"online")
+    park.publish("td-1", averageVehicleSpeed=50.0)
+    for minutes in range(60, 0, -1):
+        park.publish("td-1", at=now - minutes * 60_000, averageVehicleSpeed=5.0)
+    park.run(6_000)
+    assert {int(f.value[0]) for f in park.frames if f.index is None} <= {NEVER_HEARD, UNKNOWN, 100}
+    assert park.shown("td-1")[0] == 100
+    assert park.views[-1]["traffic"]["tpi"] == "1.1"
+    assert len(park.store.series("td-1", "averageVehicleSpeed", T0 - 10**7, now + 1).at) == 61
+    # Known then: nothing of it had been received a minute ago
+    assert park.store.zone(now - 60_000, known=now - 60_000) == {}
+    assert park.relay.health is not None
+    found = park.relay.health.devices[0]
+    assert (found.count, found.past, found.clock_ms) == (61, 60, 0)
+
+
+def test_a_clock_47_s_off_is_told(park: Park) -> None:
+    for _ in range(8):
+        park.publish("ns-1", at=park.clock.now() + 47_000, LAeq=55.0)
+        park.publish("aq-1", pm25=30.0)
+        park.run(60_000)
+    assert park.relay.health is not None
+    clocks = {d.id: h.clock_ms for d, h in zip(SMALL, park.relay.health.devices, strict=True)}
+    assert clocks["ns-1"] == 47_000
+    assert clocks["aq-1"] == 0
+
+
+def test_a_foreign_feed_is_on_the_screen(tmp_path: Path) -> None:
+    (tmp_path / "mapping.toml").write_text(
+        """
+        [[feed]]
+        name = "loops"
+        topic = "vendor/{loop}/state"
+        device = "{loop}"
+        at = "$.t"
+        time = "s"
+        [feed.values]
+        averageVehicleSpeed = { path = "$.mps", factor = 3.6 }
+        [feed.devices]
+        "L7" = "td-1"
+
+        [[gateway]]
+        topic = "vendor/hub"
+        online = "up"
+        gateway = "gw-a"
+        """,
+        encoding="utf-8",
+    )
+    park = Park(SMALL, MemoryStore(SMALL), T0, mapping=mapping.read(tmp_path / "mapping.toml", SMALL, prefix=PREFIX))
+    park.run(1_000)
+    park.send("vendor/L7/state", b'{"t": %d, "mps": 13.888888888888889}' % (park.clock.now() // 1000))
+    park.run(250)
+    assert park.shown("td-1")[0] == 100
+    park.send("vendor/hub", b"down")
+    park.run(250)
+    assert park.shown("td-1")[0] == UNKNOWN
 
 
 def test_a_restarted_engine_shows_what_was_known(park: Park) -> None:
