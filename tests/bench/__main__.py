@@ -1,4 +1,5 @@
-"""The measurements: `make bench`, or `python -m tests.bench start latency stores ingest memory` for some of them.
+"""The measurements: `make bench`, or `python -m tests.bench start latency …` for some of them; `endurance` (ten
+minutes) and `soak` (half an hour) run only when they are named.
 
 Each prints what it measured with the machine's cores; nothing here passes or fails.
 """
@@ -178,13 +179,28 @@ def ingest() -> None:
     ingest.main()
 
 
+def endurance() -> None:
+    from tests.bench import endurance
+
+    endurance.main()
+
+
+def soak() -> None:
+    from tests.bench import soak
+
+    soak.main()
+
+
 PARTS: dict[str, Callable[[], None]] = {
     "start": start,
     "latency": latency,
     "stores": stores,
     "ingest": ingest,
     "memory": memory,
+    "endurance": endurance,
+    "soak": soak,
 }
+LONG = ("endurance", "soak")  # ten minutes and half an hour: only when named
 
 
 def main() -> None:
@@ -192,7 +208,7 @@ def main() -> None:
     if wrong:
         sys.exit(f"no measurement {', '.join(wrong)}; there are: {', '.join(PARTS)}")
     print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {platform.system()}")
-    for name in sys.argv[1:] or PARTS:
+    for name in sys.argv[1:] or [part for part in PARTS if part not in LONG]:
         print()
         PARTS[name]()
 

@@ -303,19 +303,21 @@ def _gaoxin(
 @contextlib.contextmanager
 def ours_duckdb(folder: Path, port: int, feed: Feed) -> Iterator[Running]:
     """One process owns the file, so it is asked how many it stored; its rows are counted when it has ended."""
-    web = free_port()
-    settings = {"GAOXIN_STORE__KIND": "duckdb", "GAOXIN_WEB__PORT": str(web)}
-    with _gaoxin("node --no-engine", folder, port, settings) as made:
-        _awaken([made], port, feed, lambda: _stored(web) > 0)
-        before = _stored(web)
+    monitor = free_port()
+    settings = {"GAOXIN_STORE__KIND": "duckdb", "GAOXIN_MONITOR__PORT": str(monitor)}
+    with _gaoxin("ingest", folder, port, settings) as made:
+        _awaken([made], port, feed, lambda: _stored(monitor) > 0)
+        before = _stored(monitor)
         found: dict[str, float] = {}
 
         def whole() -> bool:
             found["at"] = time.monotonic()
-            return _stored(web) - before >= feed.readings
+            return _stored(monitor) - before >= feed.readings
 
         def finish() -> float:
-            _until(whole, lambda: f"{_stored(web) - before:,.0f} of {feed.readings:,} readings stored", LIMIT_S, [made])
+            _until(
+                whole, lambda: f"{_stored(monitor) - before:,.0f} of {feed.readings:,} readings stored", LIMIT_S, [made]
+            )
             return found["at"]
 
         yield Running([made], finish)
@@ -324,10 +326,10 @@ def ours_duckdb(folder: Path, port: int, feed: Feed) -> Iterator[Running]:
         raise RunFailedError(f"{rows:,} rows in the file, {feed.readings:,} published")
 
 
-def _stored(web: int) -> float:
+def _stored(monitor: int) -> float:
     """`gaoxin_observations_stored_total` of the process; 0 while it does not answer."""
     try:
-        words = httpx2.get(f"http://127.0.0.1:{web}/metrics", timeout=10).text
+        words = httpx2.get(f"http://127.0.0.1:{monitor}/metrics", timeout=10).text
     except httpx2.HTTPError:
         return 0
     lines = [line for line in words.splitlines() if line.startswith("gaoxin_observations_stored_total ")]
