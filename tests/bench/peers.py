@@ -315,9 +315,7 @@ def ours_duckdb(folder: Path, port: int, feed: Feed) -> Iterator[Running]:
             return _stored(monitor) - before >= feed.readings
 
         def finish() -> float:
-            _until(
-                whole, lambda: f"{_stored(monitor) - before:,.0f} of {feed.readings:,} readings stored", LIMIT_S, [made]
-            )
+            _until(whole, lambda: f"{_stored(monitor) - before:,.0f} of {feed.readings:,} stored", LIMIT_S, [made])
             return found["at"]
 
         yield Running([made], finish)
