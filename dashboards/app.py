@@ -19,7 +19,8 @@ ASSETS = Path(__file__).parent / "assets"
 # The page's own modules are imported when its DOM is there: Dash renders the layout after the scripts have run.
 _INDEX = """<!DOCTYPE html>
 <html lang="zh-CN"><head>{%metas%}<title>{%title%}</title><link rel="icon" href="/assets/favicon.svg">
-<link rel="stylesheet" href="/assets/vendor/maplibre.css"><link rel="stylesheet" href="/assets/css/wall.css">
+<link rel="stylesheet" href="/assets/vendor/maplibre.css">
+<link rel="stylesheet" href="/assets/css/palette.css"><link rel="stylesheet" href="/assets/css/wall.css">
 <link rel="stylesheet" href="/assets/css/desk.css">{%css%}
 </head><body>{%app_entry%}<footer>{%config%}{%scripts%}
 <script>

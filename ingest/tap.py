@@ -19,10 +19,12 @@ Packet layout: MQTT 3.1.1, sections 2.2 (fixed header) and 3.3 (PUBLISH).
 
 import logging
 import ssl
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import paho.mqtt.client as paho
+from paho.mqtt.enums import MQTTErrorCode
 
 log = logging.getLogger("gaoxin.mqtt")
 
@@ -158,6 +160,19 @@ class Reader(paho.Client):
     ready: Callable[[], bool] = staticmethod(lambda: True)
     tap: Tap | None = None
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._switch = threading.Lock()  # between acknowledging and changing the connection
+
+    def reconnect(self) -> MQTTErrorCode:
+        with self._switch:
+            self.tap = None
+        try:
+            return super().reconnect()
+        except RuntimeError as error:
+            # paho walks through what is to be sent; something was added meanwhile. Its thread would end of this
+            raise ConnectionError(str(error)) from error
+
     def _create_socket(self) -> Any:
         self.tap = Tap(super()._create_socket(), lambda tap, found: self.on_bulk(tap, found), lambda: self.ready())
         return self.tap
@@ -165,7 +180,8 @@ class Reader(paho.Client):
     def acknowledge(self, tap: Tap, mids: Iterable[bytes]) -> int:
         """Acknowledge what came through this tap, from any thread; returns how many were (none if it is an old one)."""
         some = [mid for mid in mids if mid]
-        if tap is not self.tap or not some:
-            return 0
-        self._packet_queue(_PUBACK[0], _PUBACK + _PUBACK.join(some), 0, 1)
+        with self._switch:
+            if tap is not self.tap or not some:
+                return 0
+            self._packet_queue(_PUBACK[0], _PUBACK + _PUBACK.join(some), 0, 1)
         return len(some)

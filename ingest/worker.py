@@ -257,9 +257,11 @@ class Worker:
 
     def _settle(self, batch: Batch) -> None:
         """Keep what is refused, store or spool the rest, acknowledge; returns early only when stopped."""
-        if batch.refused and not self._keep(lambda: self.quarantine.keep(batch.refused), "quarantine"):
-            return
-        self._counts["refused"] += len(batch.refused)
+        if batch.refused:
+            if not self._keep(lambda: self.quarantine.keep(batch.refused), "quarantine"):
+                return
+            self._counts["refused"] += len(batch.refused)
+            batch.refused.clear()  # kept once, however often the rest is tried
         if batch.observations and not self._keep(lambda: self._store_or_spool(batch.observations), "observations"):
             return
         self._acknowledge(batch.bulks)
