@@ -107,6 +107,23 @@ for i in range(10**6):
         store.close()
         assert kept[: said + 1] == [float(i) for i in range(said + 1)]
 
+    @pytest.mark.parametrize("when", ["before_truncate", "before_header", "after_free_list_write"])
+    def test_a_fatal_error_is_survived_without_loss_or_doubling(self, tmp_path: Path, when: str) -> None:
+        store = DuckDBStore(NAMES, tmp_path / "o.duckdb")
+        store.write([seen("td-1", T0 + i, intensity=float(i)) for i in range(100)])
+        store._db.execute(f"SET debug_checkpoint_abort='{when}'")
+        batch = [seen("td-1", T0 + 100 + i, intensity=float(i)) for i in range(100)]
+        store.write(batch)
+        with pytest.raises(StoreAwayError, match="opened again at the next use"), store._cursor() as cursor:
+            cursor.execute("CHECKPOINT")
+        # The writer cannot know what became of its batch, and writes it again
+        store.write(batch)
+        assert len(store.series("td-1", "intensity", T0, T0 + 1_000).at) == 200
+        assert store.latest()["td-1"].at == T0 + 199
+        with store._cursor() as cursor:
+            assert cursor.execute("SELECT count(*) FROM traffic").fetchone() == (200,)
+        store.close()
+
     def test_a_full_disk_keeps_the_batch_and_recovers(self, tmp_path: Path) -> None:
         """A small file system of its own; where it cannot be mounted, a limit on the file's size stands in."""
         disk = tmp_path / "disk"

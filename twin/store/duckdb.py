@@ -29,17 +29,23 @@ class DuckDBStore:
         self.registry, self.path = registry, path
         self._names = count()
         self._lock = threading.Lock()
+        self._opening = threading.Lock()
+        self._invalid = False  # after a fatal error DuckDB refuses everything until it is opened again
         try:
-            self._db = duckdb.connect(str(path))
-            for domain in Domain:
-                self._adopt(domain)
-            self._mark: dict[str, int] = {}
-            for domain in Domain:
-                rows = self._db.execute(f"SELECT device, max(time) FROM {domain} GROUP BY device").fetchall()
-                self._mark |= dict(rows)
-            self._latest = self.zone(FOREVER)
+            self._open()
         except duckdb.Error as error:
             raise _explained(path, error) from None
+
+    def _open(self) -> None:
+        """Open the file and learn from it what was written, whatever this process believes."""
+        self._db = duckdb.connect(str(self.path))
+        self._mark: dict[str, int] = {}
+        self._latest: dict[str, Observation] = {}
+        for domain in Domain:
+            self._adopt(domain)
+            rows = self._db.execute(f"SELECT device, max(time) FROM {domain} GROUP BY device").fetchall()
+            self._mark |= dict(rows)
+            self._latest |= self._zone(self._db, domain, FOREVER, None, None)
 
     def _adopt(self, domain: Domain) -> None:
         """Make the table, or add the columns that metrics since have brought."""
@@ -55,12 +61,19 @@ class DuckDBStore:
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
         try:
+            with self._opening:
+                if self._invalid:
+                    self._db.close()
+                    self._open()
+                    self._invalid = False
             cursor = self._db.cursor()
         except duckdb.Error as error:
             raise _explained(self.path, error) from None
         try:
             yield cursor
         except duckdb.Error as error:
+            if isinstance(error, duckdb.FatalException):
+                self._invalid = True
             raise _explained(self.path, error) from None
         finally:
             cursor.close()
@@ -226,6 +239,8 @@ def _explained(path: Path, error: duckdb.Error) -> StoreError:
     text = str(error).splitlines()[0]
     if "Could not set lock" in text or "Conflicting lock" in text:
         return StoreError(f"{path} is in use by another process. End it, or choose another data folder. ({text})")
+    if isinstance(error, duckdb.FatalException):
+        return StoreAwayError(f"{path}: {text}. The file is opened again at the next use.")
     if isinstance(error, _PASSING):
         return StoreAwayError(f"{path}: {text}. Check that the disk is there and has room.")
     return StoreError(f"{path}: {text}")
