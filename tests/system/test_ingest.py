@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from random import Random
 
 import paho.mqtt.client as paho
 import pytest
@@ -12,6 +13,7 @@ from ingest import quarantine
 from ingest.decode import Decoder
 from ingest.worker import Worker
 from tests.contracts.influx_server import influx_behind_nginx
+from tests.core.test_decode import RUBBISH, SEEDS, mutated
 from tests.servers import mosquitto, wait_until
 from tests.zone import PREFIX, SMALL, topic
 from twin.clock import SystemClock
@@ -120,5 +122,29 @@ def test_what_cannot_be_taken_is_kept_with_its_reason_and_blocks_nothing(tmp_pat
         assert kept[2].content == b'{"values": {"intensity": 10000000}}'
         assert kept[1].content == b"\xff\xfe{"
         assert "not in 0…20000" in kept[2].grounds[0].detail
+        sensors.close()
+        taken.stop()
+
+
+def test_whatever_is_sent_is_stored_or_in_quarantine(tmp_path: Path) -> None:
+    """Three thousand mutated payloads through the broker: each accounted for, none in the way of the good ones."""
+    random = Random(7)
+    decoder = Decoder(SMALL, prefix=PREFIX)
+    with mosquitto(tmp_path / "broker") as port:
+        store = MemoryStore(SMALL)
+        taken = worker(store, port, tmp_path)
+        taken.start()
+        assert taken.connected.wait(10)
+        sensors = Sensors(port)
+        refused = 0
+        for _ in range(3_000):
+            body = mutated(random, random.choice(SEEDS)) if random.random() < 0.99 else random.choice(RUBBISH)
+            found = decoder.decode(topic("td-2"), body, SystemClock().now())
+            refused += bool(found.rejections)
+            sensors.client.publish(topic("td-2"), body, qos=1)
+        sensors.publish(0, 100)
+        wait_until(lambda: len(sensors.stored(store)) == 100, "the good ones are stored")
+        wait_until(lambda: len(list(quarantine.read(tmp_path / "quarantine"))) == refused, "the bad ones are kept")
+        assert refused > 2_000
         sensors.close()
         taken.stop()
