@@ -9,9 +9,11 @@ only when nothing at all is wrong with it; whatever it does not take goes the sl
 road takes, the slow one would have taken just so: a property test holds them together.
 """
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from reprlib import Repr
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,8 +21,10 @@ import msgspec
 from ingest.mapping import Mapping as ForeignFeeds
 from ingest.mapping import MappingFault
 from twin.clock import parse
-from twin.observation import METRICS, Domain, Observation
+from twin.observation import METRICS, Domain, Observation, columns
 from twin.registry import Registry
+
+log = logging.getLogger("gaoxin.ingest")
 
 LARGEST = 1 << 20  # bytes of a payload; a batch of 50 readings is some 5 KiB
 
@@ -40,6 +44,8 @@ class Reason(StrEnum):
     RANGE = "value is outside its valid range"
     EMPTY = "no value at all"
     MAPPING = "the mapping cannot read it"
+    RETAINED = "an old message, kept by the broker, without a time of its own"
+    FAULT = "our own decoder failed on it"
     STORE = "the store will not take it"
 
 
@@ -120,11 +126,17 @@ class Decoder:
         foreign = [gateway.topic.filter for gateway in self.mapping.gateways] if self.mapping else []
         return [f"{self.prefix}gateway/+/status", *foreign]
 
-    def decode(self, topic: str, payload: bytes, received: int, found: Decoded | None = None) -> Decoded:
-        """What the message says, added to `found` (several messages may share one)."""
+    def decode(
+        self, topic: str, payload: bytes, received: int, found: Decoded | None = None, *, retained: bool = False
+    ) -> Decoded:
+        """What the message says, added to `found` (several messages may share one).
+
+        `retained`: the broker had kept it from before. Without a time of its own nobody knows how old it is, and taken
+        as received now it would bring a dead sensor to life at every start.
+        """
         found = Decoded.nothing() if found is None else found
         device = self._device_of.get(topic)
-        if len(payload) > LARGEST:
+        if len(payload) > LARGEST or retained:
             taken = False
         elif device is not None:
             try:
@@ -134,7 +146,11 @@ class Decoder:
         else:
             taken = topic in self._members and self._take_batch(self._members[topic], payload, received, found)
         if not taken:
-            self.explain(topic, payload, received, found)
+            try:
+                self.explain(topic, payload, received, found, retained=retained)
+            except Exception as error:  # a fault of ours must not stop what comes behind the message
+                log.exception("decoding a message on %s failed", _short(topic))
+                found.rejections.append(Rejection(Reason.FAULT, f"{type(error).__name__}: {_short(str(error))}"))
         return found
 
     def gateway(self, topic: str, payload: bytes) -> GatewayStatus | None:
@@ -147,8 +163,13 @@ class Decoder:
             return None
         return GatewayStatus(parts[1], payload == b"online")
 
-    def domain_of(self, device: str) -> Domain:
-        return self.registry[device].domain
+    def topic_of(self, observation: Observation) -> str:
+        """The native topic for it; for a device that has left the registry, the first domain with such metrics."""
+        if observation.device in self.registry:
+            domain = self.registry[observation.device].domain
+        else:
+            domain = next((d for d in Domain if set(observation.values) <= set(columns(d))), Domain.CITY)
+        return f"{self.prefix}{domain}/{observation.device}/obs"
 
     # ------------------------------------------------------------ the fast road
 
@@ -180,7 +201,7 @@ class Decoder:
 
     # ------------------------------------------------------------ the slow road
 
-    def explain(self, topic: str, payload: bytes, received: int, found: Decoded) -> None:
+    def explain(self, topic: str, payload: bytes, received: int, found: Decoded, *, retained: bool = False) -> None:
         """`decode` by the slow road alone."""
 
         def refuse(reason: Reason, detail: str) -> None:
@@ -202,9 +223,9 @@ class Decoder:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return refuse(Reason.JSON, str(error))
         if domain is None:
-            self._foreign(topic, body, received, found)
+            self._foreign(topic, body, received, found, retained)
         elif single:
-            self._reading(domain, parts[1], body, received, found)
+            self._reading(domain, parts[1], body, received, found, retained)
         elif not isinstance(body, list):
             refuse(Reason.SHAPE, "a batch is a JSON array")
         elif not body:
@@ -212,9 +233,9 @@ class Decoder:
         else:
             for item in body:
                 device = item.get("device") if isinstance(item, dict) else None
-                self._reading(domain, device, item, received, found)
+                self._reading(domain, device, item, received, found, retained)
 
-    def _foreign(self, topic: str, body: Any, received: int, found: Decoded) -> None:
+    def _foreign(self, topic: str, body: Any, received: int, found: Decoded, retained: bool) -> None:
         assert self.mapping is not None
         try:
             readings = self.mapping.readings(topic, body)
@@ -231,9 +252,9 @@ class Decoder:
                 found.rejections.append(Rejection(Reason.MAPPING, _short(str(reading))))
             else:
                 domain = self.registry[reading.device].domain if reading.device in self.registry else Domain.CITY
-                self._reading(domain, reading.device, reading._asdict(), received, found)
+                self._reading(domain, reading.device, reading._asdict(), received, found, retained)
 
-    def _reading(self, domain: Domain, device: Any, body: Any, received: int, found: Decoded) -> None:
+    def _reading(self, domain: Domain, device: Any, body: Any, received: int, found: Decoded, retained: bool) -> None:
         named = device if isinstance(device, str) else ""
 
         def refuse(reason: Reason, detail: str) -> None:
@@ -245,6 +266,8 @@ class Decoder:
             return refuse(Reason.DEVICE, _short(device))
         if self.registry[named].domain is not domain:
             return refuse(Reason.DOMAIN, f"{named} is in {self.registry[named].domain}")
+        if retained and body.get("at") is None:
+            return refuse(Reason.RETAINED, named)
         at = self._time(body.get("at"), received, refuse)
         if at is None:
             return None
@@ -306,10 +329,13 @@ def _finite(value: int | float) -> bool:
 
 def _short(value: Any) -> str:
     """At most 200 characters of it, whatever it is: a detail is evidence, not a second copy of the message."""
-    text = value if isinstance(value, str) else repr(value) if not isinstance(value, int) else _digits(value)
+    try:
+        text = value if isinstance(value, str) else _SHOWN.repr(value)
+    except ValueError:  # an integer of more digits than Python writes, perhaps deep inside
+        text = f"{type(value).__name__} with a number of thousands of digits"
     return text if len(text) <= 200 else text[:199] + "…"
 
 
-def _digits(value: int) -> str:
-    # str() of an int beyond 4,300 digits raises; nobody needs to read it
-    return str(value) if value.bit_length() < 1_000 else f"an integer of {value.bit_length()} bits"
+# Bounded in depth and width: the plain repr of a deep value overflows the stack
+_SHOWN = Repr()
+_SHOWN.maxlevel, _SHOWN.maxdict, _SHOWN.maxlist, _SHOWN.maxstring, _SHOWN.maxlong = 4, 8, 8, 100, 60

@@ -55,13 +55,13 @@ class Engine:
             self.snapshot.fold(observation)
             self.health.remember(observation)
 
-    def feed(self, topic: str, payload: bytes, received: int) -> None:
+    def feed(self, topic: str, payload: bytes, received: int, *, retained: bool = False) -> None:
         status = self.decoder.gateway(topic, payload)
         if status is not None:
             self.snapshot.gateway(status.gateway, status.online, received)
             self.health.gateway(status.gateway, status.online)
             return
-        found = self.decoder.decode(topic, payload, received)
+        found = self.decoder.decode(topic, payload, received, retained=retained)
         for observation, seq in zip(found.observations, found.seqs, strict=True):
             self.snapshot.fold(observation)
             self.health.fold(observation, seq)
@@ -178,5 +178,5 @@ class Shell:
 
     def _feed(self, received: int, messages: list[Message]) -> None:
         self._taken += len(messages)
-        for _, topic, payload in messages:
-            self.engine.feed(topic.decode("utf-8", "backslashreplace"), payload, received)
+        for _, topic, payload, retained in messages:
+            self.engine.feed(topic.decode("utf-8", "backslashreplace"), payload, received, retained=retained)

@@ -92,6 +92,7 @@ class Quarantine:
         """Safe on disk when it returns. Raises OSError when the disk does not take it."""
         entries = [self._entry(r) for r in refused]
         lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
+        self.folder.mkdir(parents=True, exist_ok=True)  # somebody may have tidied it away
         if self.path.exists() and self.path.stat().st_size + len(lines) > self.limit:
             os.replace(self.path, self.path.with_suffix(".old.jsonl"))
         with self.path.open("ab") as file:

@@ -54,7 +54,7 @@ def publish(observations: Iterable[Observation], decoder: Decoder, broker: Broke
     by_domain: dict[Domain, list[dict[str, object]]] = {}
     for o in observations:
         item = {"device": o.device, "at": o.at, "values": o.values}
-        by_domain.setdefault(decoder.domain_of(o.device), []).append(item)
+        by_domain.setdefault(decoder.registry[o.device].domain, []).append(item)
     client = mqtt.client(paho.Client, broker, "", outbox=0)
     connected = threading.Event()
     client.on_connect = lambda *_: connected.set()

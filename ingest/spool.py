@@ -60,13 +60,13 @@ class Spool:
             ) from None
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(list[Observation]).decode
-        self._segments = sorted(int(p.stem) for p in folder.glob("*.spool") if p.stem.isdecimal())
+        self._segments = sorted(int(p.stem) for p in folder.glob("*.spool") if p.stem.isdecimal() and p.is_file())
         self._file: int | None = None  # the segment that grows; always one begun by this process
         self._end = 0  # its length
         self._position = 0  # where the next record of the oldest segment begins
         self._next: tuple[list[Observation], int] | None = None
         self._harmed = False
-        self.bytes = sum(self._path(n).stat().st_size for n in self._segments)
+        self.bytes = self._on_disk()
 
     def __bool__(self) -> bool:
         return self.peek() is not None
@@ -89,7 +89,12 @@ class Spool:
     def peek(self) -> list[Observation] | None:
         """The oldest record, None when there is none."""
         while self._next is None and self._segments:
-            self._next = self._read(self._segments[0])
+            try:
+                self._next = self._read(self._segments[0])
+            except OSError as error:
+                self.damaged += 1
+                self._harmed = True
+                log.error("%s cannot be read and is left out: %s", self._path(self._segments[0]), error)
             if self._next is None:
                 self._finish_oldest()
         return None if self._next is None else self._next[0]
@@ -109,7 +114,7 @@ class Spool:
     # ------------------------------------------------------------ writing
 
     def _write(self, record: bytes) -> None:
-        if self._file is None or self._end >= SEGMENT:
+        if self._file is None or self._end >= SEGMENT or not os.fstat(self._file).st_nlink:
             self._begin()
         assert self._file is not None
         rest = memoryview(record)
@@ -121,7 +126,9 @@ class Spool:
 
     def _begin(self) -> None:
         """A new segment, its name safe in the folder."""
-        number = max(self._segments, default=0) + 1
+        self.folder.mkdir(parents=True, exist_ok=True)  # somebody may have tidied it away
+        there = [int(p.stem) for p in self.folder.glob("*.spool") if p.stem.isdecimal()]
+        number = max([*there, *self._segments], default=0) + 1
         file = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
         if self._file is not None:
             os.close(self._file)
@@ -187,13 +194,19 @@ class Spool:
         if self._file is not None and not self._segments:
             os.close(self._file)
             self._file = None
-        self.bytes -= path.stat().st_size
         self._position = 0
-        if self._harmed:
-            path.replace(path.with_suffix(".damaged"))
-        else:
-            path.unlink()
+        try:
+            if self._harmed:
+                path.replace(path.with_suffix(".damaged"))
+            else:
+                path.unlink()
+        except OSError as error:
+            log.error("%s cannot be put away: %s", path, error)
         self._harmed = False
+        self.bytes = self._on_disk()
+
+    def _on_disk(self) -> int:
+        return sum(p.stat().st_size for p in map(self._path, self._segments) if p.exists())
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:08}.spool"

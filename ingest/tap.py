@@ -31,12 +31,13 @@ log = logging.getLogger("gaoxin.mqtt")
 BULK = 1 << 18  # bytes read at once
 LONGEST = (1 << 20) + 1  # bytes of a payload that are kept: one more than the decoder takes
 _PUBLISH, _QOS_1 = 0x30, 0x02
-_KIND = 0xF6  # type and QoS of a first byte, without DUP and RETAIN
+_KIND, _RETAIN = 0xF6, 0x01  # of a first byte: type and QoS (without DUP and RETAIN), RETAIN
 _PUBACK = b"\x40\x02"
 
 
-# (mid, topic, payload): `mid` is the packet identifier as sent, two bytes, empty with QoS 0. A plain tuple, for speed
-Message = tuple[bytes, bytes, bytes]
+# (mid, topic, payload, retained). `mid` is the packet identifier as sent, two bytes, empty with QoS 0; `retained` is
+# true for what the broker had kept from before this subscription. A plain tuple, for speed
+Message = tuple[bytes, bytes, bytes, bool]
 
 
 class MalformedError(OSError):
@@ -124,12 +125,12 @@ class Tap:
             ours = kind == _PUBLISH or kind == _PUBLISH | _QOS_1
             if end > end_of_data:
                 if ours and end_of_data - body > LONGEST + 65_540:
-                    found.append(_message(data, body, end_of_data, kind))
+                    found.append(_message(data, body, end_of_data, data[here]))
                     self._skip = end - end_of_data
                     here = end_of_data
                 break
             if ours:
-                found.append(_message(data, body, end, kind))
+                found.append(_message(data, body, end, data[here]))
             else:
                 self._rest += data[here:end]
             here = end
@@ -138,14 +139,17 @@ class Tap:
             self._sink(self, found)
 
 
-def _message(data: bytes, body: int, end: int, kind: int) -> Message:
-    """The PUBLISH whose variable header begins at `body`. Raises MalformedError when it is too short for itself."""
+def _message(data: bytes, body: int, end: int, first: int) -> Message:
+    """The PUBLISH with this first byte whose variable header begins at `body`.
+
+    Raises MalformedError when it is too short for itself.
+    """
     text = body + 2
     after = text + (data[body] << 8 | data[body + 1]) if text <= end else end + 1
-    begin = after if kind == _PUBLISH else after + 2
+    begin = after + 2 if first & _QOS_1 else after
     if begin > end:
         raise MalformedError("a PUBLISH packet ends before its payload begins")
-    return data[after:begin], data[text:after], data[begin : min(end, begin + LONGEST)]
+    return data[after:begin], data[text:after], data[begin : min(end, begin + LONGEST)], bool(first & _RETAIN)
 
 
 class Reader(paho.Client):

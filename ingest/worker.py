@@ -219,9 +219,9 @@ class Worker:
         decode = self.decoder.decode
         for bulk in bulks:
             received, first = bulk.received, len(found.observations)
-            for _, name, payload in bulk.messages:
+            for _, name, payload, retained in bulk.messages:
                 topic = name.decode("utf-8", "backslashreplace")
-                decode(topic, payload, received, found)
+                decode(topic, payload, received, found, retained=retained)
                 if found.rejections:
                     refused.append(Refused(topic, payload, received, found.rejections[:]))
                     found.rejections.clear()
@@ -242,8 +242,12 @@ class Worker:
                 batch = self._batches.get(timeout=0.5)
                 # A batch in hand is never let go unsettled: the broker would not send it again on this connection
                 self._until_done(lambda batch=batch: self._settle(batch))  # type: ignore[misc]
-            self._until_done(self._drain)
-            self._say()
+            try:
+                self._drain()
+                self._say()
+            except Exception:  # neither the spool's nor the quarantine's trouble may keep new messages from the store
+                log.exception("ingest failed beside its work; going on")
+                self._stop.wait(1)
 
     def _until_done(self, step: Callable[[], T]) -> T | None:
         """The step's result; None when stopped before it succeeded."""
@@ -353,8 +357,9 @@ class Worker:
     def _taken(self, observations: list[Observation]) -> tuple[int, list[tuple[Observation, str]]]:
         """How many the store has now, and which it will never take.
 
-        A store says itself which those are. Where it fails on a batch instead, they are found by halving; but if it
-        takes nothing at all, the fault is its own, and it counts as away.
+        A store says itself which those are. Where it fails on a batch instead, it is first asked to take again what it
+        has already: if it cannot, the fault is its own and it counts as away; if it can, those at fault are found by
+        halving. An empty store has nothing to take again: there, one that takes nothing counts as away.
         """
         try:
             return self.store.write(observations)
@@ -362,30 +367,40 @@ class Worker:
             raise
         except Exception as error:
             log.exception("the store failed on a batch of %d; looking for the cause", len(observations))
-            accepted, rejected = self._halved(observations, error, [])
-            if not accepted:
-                raise StoreAwayError(f"the store takes nothing: {type(error).__name__}: {error}") from None
-            return accepted, rejected
+            works = self._works()
+            if works is not False:
+                accepted, rejected = self._halved(observations, most=None if works else ENOUGH)
+                if accepted or works:
+                    return accepted, rejected
+            raise StoreAwayError(f"the store takes nothing: {type(error).__name__}: {error}") from None
+
+    def _works(self) -> bool | None:
+        """Whether the store takes again what it has already; None when it has nothing."""
+        try:
+            known = next(iter(self.store.latest().values()), None)
+            return None if known is None else self.store.write([known]).accepted == 1
+        except Exception:
+            return False
 
     def _halved(
-        self, observations: list[Observation], error: Exception, rejected: list[tuple[Observation, str]]
+        self, observations: list[Observation], *, most: int | None
     ) -> tuple[int, list[tuple[Observation, str]]]:
-        if len(observations) == 1:
-            rejected.append((observations[0], f"{type(error).__name__}: {error}"))
-            return 0, rejected
-        middle, accepted = len(observations) // 2, 0
-        for half in observations[:middle], observations[middle:]:
-            if not accepted and len(rejected) >= ENOUGH:
-                break
+        """As `_taken`; with `most`, gives up when so many were refused and none taken."""
+        accepted, rejected, parts = 0, list[tuple[Observation, str]](), [observations]
+        while parts and (most is None or accepted or len(rejected) < most):
+            part = parts.pop()
             try:
-                written = self.store.write(half)
+                written = self.store.write(part)
                 accepted += written.accepted
                 rejected += written.rejected
             except StoreAwayError:
                 raise
-            except Exception as cause:
-                more, rejected = self._halved(half, cause, rejected)
-                accepted += more
+            except Exception as error:
+                middle = len(part) // 2
+                if middle:
+                    parts += [part[middle:], part[:middle]]
+                else:
+                    rejected.append((part[0], f"{type(error).__name__}: {error}"))
         return accepted, rejected
 
     def _refuse(self, rejected: Sequence[tuple[Observation, str]]) -> None:
@@ -393,9 +408,10 @@ class Worker:
         for o, why in rejected:
             log.error("the store refused a reading of %s: %s", o.device, why)
             meters.REJECTED.labels(Reason.STORE.name.lower()).inc()
-            topic = f"{self.broker.prefix}/{self.decoder.domain_of(o.device)}/{o.device}/obs"
             body = msgspec.json.encode({"at": o.at, "values": o.values})
-            refused.append(Refused(topic, body, o.received, [Rejection(Reason.STORE, why, o.device)]))
+            refused.append(
+                Refused(self.decoder.topic_of(o), body, o.received, [Rejection(Reason.STORE, why, o.device)])
+            )
         self._counts["refused"] += len(refused)
         self.quarantine.keep(refused)
 

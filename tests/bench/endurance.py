@@ -64,7 +64,7 @@ class Subscriber:
         client.subscribe(self.topic, 1)
 
     def _take(self, tap: Tap, messages: list[Message]) -> None:
-        self.seen.update(int(payload) for _, _, payload in messages)
+        self.seen.update(int(m[2]) for m in messages)
         self.received += len(messages)
         self.last = time.monotonic()
         self._late.append((tap, [m[0] for m in messages]))

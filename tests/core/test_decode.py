@@ -92,6 +92,21 @@ def test_what_cannot_be_taken_says_why(where: str, what: bytes, reason: Reason) 
     assert [r.reason for r in found.rejections] == [reason]
 
 
+def test_an_old_message_kept_by_the_broker_needs_a_time_of_its_own() -> None:
+    for where, timed, untimed in (
+        (topic("td-1"), payload(intensity=1), payload(None, intensity=1)),
+        (
+            f"{PREFIX}/traffic/batch",
+            json.dumps([{"device": "td-1", "at": T0, "values": {"intensity": 1}}]).encode(),
+            json.dumps([{"device": "td-1", "values": {"intensity": 1}}]).encode(),
+        ),
+    ):
+        assert len(decoder.decode(where, timed, T0, retained=True).observations) == 1
+        assert len(decoder.decode(where, untimed, T0).observations) == 1
+        found = decoder.decode(where, untimed, T0, retained=True)
+        assert (found.observations, [r.reason for r in found.rejections]) == ([], [Reason.RETAINED])
+
+
 def test_gateways_come_and_go() -> None:
     status = decoder.gateway(f"{PREFIX}/gateway/gw-a/status", b"offline")
     assert status is not None
@@ -149,6 +164,11 @@ RUBBISH = [
     b'{"values": {"intensity": NaN}}',
     b'{"values": {"intensity": -Infinity}}',
     b'{"values": {"\\ud800": 1}}',
+    b"[" * 900 + b"]" * 900,
+    b'{"values": {"intensity": ' + b"[" * 950 + b"]" * 950 + b"}}",
+    b'{"at": ' + b'{"a":' * 900 + b"1" + b"}" * 900 + b', "values": {"intensity": 1}}',
+    b'{"values": {"intensity": [[' + b"9" * 5_000 + b"]]}}",
+    b"[[" + b"9" * 5_000 + b"]]",
     b'{"values": {"intensity": "\xed\xa0\x80"}}',
     b'{"at": "9999-99-99T99:99:99Z", "values": {"intensity": 1}}',
     b'{"at": "0001-01-01T00:00:00+23:59", "values": {"intensity": 1}}',

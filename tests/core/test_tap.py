@@ -23,9 +23,9 @@ def packet(first: int, body: bytes) -> bytes:
             return bytes([first]) + out + body
 
 
-def publish(message: Message, flags: int = 0) -> bytes:
-    mid, topic, payload = message
-    first = 0x30 | (0x02 if mid else 0) | flags
+def publish(message: Message, dup: int = 0) -> bytes:
+    mid, topic, payload, retained = message
+    first = 0x30 | (0x02 if mid else 0) | dup | retained
     return packet(first, struct.pack(">H", len(topic)) + topic + mid + payload)
 
 
@@ -63,11 +63,14 @@ def through(stream: bytes, cuts: list[int]) -> tuple[list[Message], bytes]:
 
 
 messages = st.tuples(
-    st.one_of(st.just(b""), st.binary(min_size=2, max_size=2)), st.binary(max_size=40), st.binary(max_size=300)
+    st.one_of(st.just(b""), st.binary(min_size=2, max_size=2)),
+    st.binary(max_size=40),
+    st.binary(max_size=300),
+    st.booleans(),
 )
 packets = st.lists(
     st.one_of(
-        st.tuples(messages, st.sampled_from([0, 0x01, 0x08, 0x09])),
+        st.tuples(messages, st.sampled_from([0, 0x08])),
         st.sampled_from([PINGRESP, SUBACK, b"\x40\x02\0\1"]),
     ),
     max_size=30,
@@ -84,18 +87,18 @@ def test_any_fragmentation_gives_the_same(sent: list, cuts: list[int]) -> None:
 
 
 def test_every_byte_on_its_own() -> None:
-    sent = [(struct.pack(">H", i + 1), b"t/%d" % i, b"x" * (i * 7)) for i in range(60)]
+    sent = [(struct.pack(">H", i + 1), b"t/%d" % i, b"x" * (i * 7), False) for i in range(60)]
     stream = SUBACK + b"".join(map(publish, sent)) + PINGRESP
     assert through(stream, list(range(len(stream)))) == (sent, SUBACK + PINGRESP)
 
 
 @pytest.mark.parametrize("size", [LONGEST - 1, LONGEST, LONGEST + 1, 3 * LONGEST])
 def test_what_is_too_large_comes_cut_short_and_blocks_nothing(size: int) -> None:
-    big, small = (b"\0\1", b"t", b"x" * size), (b"\0\2", b"t", b"y")
+    big, small = (b"\0\1", b"t", b"x" * size, False), (b"\0\2", b"t", b"y", True)
     stream = publish(big) + publish(small) + PINGRESP
     cuts = random.Random(size).sample(range(len(stream)), 30)
     got, rest = through(stream, cuts)
-    assert got == [(b"\0\1", b"t", b"x" * min(size, LONGEST)), small]
+    assert got == [(b"\0\1", b"t", b"x" * min(size, LONGEST), False), small]
     assert rest == PINGRESP
 
 
@@ -108,7 +111,7 @@ def test_what_is_not_mqtt_ends_the_connection(stream: bytes) -> None:
 
 
 def test_nothing_is_read_while_there_is_no_room() -> None:
-    sock = Pieces(publish((b"\0\1", b"t", b"x")), [])
+    sock = Pieces(publish((b"\0\1", b"t", b"x", False)), [])
     got: list[Message] = []
     tap = Tap(sock, lambda _, found: got.extend(found), lambda: False)
     with pytest.raises(BlockingIOError):

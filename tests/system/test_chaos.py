@@ -305,8 +305,7 @@ def test_one_poison_line_in_ten_thousand(place: Place) -> None:
     store = InfluxStore(SMALL, **place.influx.address._asdict())
     store.check()
     # A field has one type in a shard, which holds a week
-    text = f'traffic,device=td-9 occupancy="full",received=1i {place.sensors.begin}'
-    store._write_api.write(store.bucket, store.org, text.encode(), "ms")
+    store._post(f'traffic,device=td-9 occupancy="full",received=1i {place.sensors.begin}000000'.encode())
     place.ingest().start()
     place.statuses.wait("ingest", "storing")
     place.sensors.publish(5_000, rate=10_000)
