@@ -27,11 +27,12 @@ from twin.registry import Registry
 log = logging.getLogger("gaoxin.ingest")
 
 LARGEST = 1 << 20  # bytes of a payload; a batch of 50 readings is some 5 KiB
+MOST = 10_000  # readings of a batch: a megabyte of `[0,0,0,…` must not cost seconds
 
 
 class Reason(StrEnum):
     TOPIC = "topic is not one of ours"
-    SIZE = "payload is larger than 1 MiB"
+    SIZE = "payload is larger than 1 MiB or 10,000 readings"
     JSON = "payload is not JSON"
     SHAPE = "payload has not the form {at, values}"
     TIME = "time cannot be read"
@@ -194,7 +195,9 @@ class Decoder:
             items = self._batch(payload)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return False
-        if items and all(i.device in members and self._take(i.device, i, received, found) for i in items):
+        if 0 < len(items) <= MOST and all(
+            i.device in members and self._take(i.device, i, received, found) for i in items
+        ):
             return True
         del found.observations[before:], found.seqs[before:]
         return False
@@ -230,6 +233,8 @@ class Decoder:
             refuse(Reason.SHAPE, "a batch is a JSON array")
         elif not body:
             refuse(Reason.EMPTY, "a batch without readings")
+        elif len(body) > MOST:
+            refuse(Reason.SIZE, f"{len(body):,} readings")
         else:
             for item in body:
                 device = item.get("device") if isinstance(item, dict) else None

@@ -17,7 +17,7 @@ import logging
 import queue
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -46,6 +46,7 @@ PAUSE_S = (0.5, 15.0)  # the first and the longest wait before the store is trie
 ENOUGH = 20  # so many observations refused one by one, and not one taken: it is the store, not they
 LARGE = 4 << 20  # bytes of messages that make a batch, however few they are: some 40,000 readings
 AHEAD = 2  # batches decoded while one is written
+GROUNDS = 50  # rejections kept of one message; a batch of a thousand bad readings is as clear with fifty
 _MESSAGE = 200  # bytes a message takes here beside its payload
 
 
@@ -165,7 +166,7 @@ class Worker:
             log.warning("ingest lost the broker (%s); trying again", reason)
 
     def _on_bulk(self, tap: Tap, messages: list[Message]) -> None:
-        size = sum(len(m[2]) for m in messages) + _MESSAGE * len(messages)
+        size = sum(len(m[1]) + len(m[2]) for m in messages) + _MESSAGE * len(messages)
         meters.RECEIVED.inc(len(messages))
         self._counts["received"] += len(messages)
         with self._lock:
@@ -215,7 +216,7 @@ class Worker:
 
     def _decode(self, bulks: list[Bulk]) -> Batch:
         begun = time.perf_counter()
-        found, refused = Decoded.nothing(), []
+        found, refused, counts = Decoded.nothing(), list[Refused](), Counter[Reason]()
         decode = self.decoder.decode
         for bulk in bulks:
             received, first = bulk.received, len(found.observations)
@@ -223,13 +224,14 @@ class Worker:
                 topic = name.decode("utf-8", "backslashreplace")
                 decode(topic, payload, received, found, retained=retained)
                 if found.rejections:
-                    refused.append(Refused(topic, payload, received, found.rejections[:]))
+                    for rejection in found.rejections:
+                        counts[rejection.reason] += 1
+                    refused.append(Refused(topic, payload, received, found.rejections[:GROUNDS]))
                     found.rejections.clear()
             at = np.array([o.at for o in found.observations[first:]], np.float64)
             meters.LAG_SECONDS.observe(np.maximum(received - at, 0) / 1000)
-        for r in refused:
-            for rejection in r.rejections:
-                meters.REJECTED.labels(rejection.reason.name.lower()).inc()
+        for reason, count in counts.items():
+            meters.REJECTED.labels(reason.name.lower()).inc(count)
         meters.DECODED.inc(len(found.observations))
         meters.DECODE_SECONDS.observe(time.perf_counter() - begun)
         return Batch(bulks, found.observations, refused)

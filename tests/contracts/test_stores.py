@@ -1,5 +1,7 @@
 """Every store against the one contract, and the two that keep against the one that does not."""
 
+import contextlib
+import inspect
 import os
 import socket
 import subprocess
@@ -7,8 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -175,6 +179,23 @@ class TestInflux(KeepingContract):
     def reopen(self, server: InfluxServer, database: str) -> Callable[[], Store]:
         return lambda: influx(server, database)
 
+    def test_the_later_versions_say_422_to_a_poison_line(self, server: InfluxServer, database: str) -> None:
+        """A stand-in before the real server that turns its 400 into their 422."""
+        front = server.address.url
+
+        def answer(path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+            found = httpx2.request("POST" if body else "GET", front + path, content=body, headers=headers)
+            return 422 if found.status_code == 400 else found.status_code, found.content
+
+        with answering(answer) as url:
+            address = server.address._replace(url=url, bucket=f"{database}/autogen")
+            store = InfluxStore(NAMES, **address._asdict(), timeout_s=10)
+            good = [seen("td-2", T0 + i * MINUTE, intensity=float(i)) for i in range(50)]
+            poison = [Observation("td-1", T0 + i, {"intensity": "oops"}, T0) for i in range(3)]
+            written = store.write([*good[:20], *poison, *good[20:]])
+            assert (written.accepted, [o for o, _ in written.rejected]) == (50, poison)
+            assert store.write(poison).accepted == 0
+
     def test_one_poison_line_blocks_no_other(self, store: Store) -> None:
         # The field is a float since the first write; the server refuses text there for ever
         store.write(list(by_minute_of("td-1", 3)))
@@ -190,6 +211,38 @@ class TestInflux(KeepingContract):
 
 def by_minute_of(device: str, n: int) -> Iterator[Observation]:
     return (seen(device, T0 + i * MINUTE, intensity=float(i)) for i in range(n))
+
+
+@contextlib.contextmanager
+def answering(answer: Callable[..., tuple[int, bytes]]) -> Iterator[str]:
+    """A stand-in for a server: `answer(path)` or `answer(path, body, headers)` gives status and body."""
+    whole = len(inspect.signature(answer).parameters) > 1
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            passed = {k: v for k, v in self.headers.items() if k in ("Authorization", "Content-Type")}
+            status, said = answer(self.path, body, passed) if whole else answer(self.path)
+            self.send_response(status)
+            if status != 204:
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            if status != 204:
+                self.wfile.write(said)
+
+        do_GET = do_POST  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.mark.server
@@ -229,6 +282,22 @@ class TestAway:
             server.start()
             store.write([seen("td-1", intensity=1.0)])
             assert set(store.latest()) == {"td-1"}
+
+    def test_something_that_says_yes_to_everything_has_stored_nothing(self) -> None:
+        """A portal or a proxy that answers 200 is no InfluxDB, whose answer to a write is 204."""
+        with answering(lambda _: (200, b'{"results":[{}]}')) as url:
+            store = InfluxStore(NAMES, url=url, org="x", bucket="x/y", timeout_s=2)
+            with pytest.raises(StoreAwayError, match=r"answers a write with 200.*store\.url"):
+                store.write([seen("td-1", intensity=1.0)])
+
+    def test_a_refusal_of_everything_is_no_refusal_of_each_line(self) -> None:
+        def answer(path: str) -> tuple[int, bytes]:
+            return (200, b'{"results":[{}]}') if "query" in path else (400, b'{"error": "no tenant in this request"}')
+
+        with answering(answer) as url:
+            store = InfluxStore(NAMES, url=url, org="x", bucket="x/y", timeout_s=2)
+            with pytest.raises(StoreAwayError, match="400"):
+                store.write([seen("td-1", T0 + i, intensity=1.0) for i in range(100)])
 
     def test_nothing_listens(self) -> None:
         with pytest.raises(StoreAwayError, match=r"does not answer.*store\.url"):

@@ -67,6 +67,7 @@ def test_a_bad_metric_does_not_cost_its_neighbours() -> None:
         (f"{PREFIX}/traffic/td-9/obs", payload(intensity=1), Reason.DEVICE),
         (f"{PREFIX}/traffic/batch", b"[]", Reason.EMPTY),
         (topic("td-1"), b'{"values": {"intensity": 1}}' + b" " * LARGEST, Reason.SIZE),
+        (f"{PREFIX}/traffic/batch", b"[" + b"0," * 10_000 + b"0]", Reason.SIZE),
         (topic("td-1"), b"", Reason.JSON),
         (topic("td-1"), b"\xff\xfe", Reason.JSON),
         (topic("td-1"), b'{"values": {"intensity": NaN}}', Reason.JSON),

@@ -23,6 +23,7 @@ import urllib3
 from influxdb_client import InfluxDBClient
 from influxdb_client.rest import ApiException
 
+from twin.clock import HOUR
 from twin.errors import StoreAwayError, StoreError
 from twin.observation import Domain, Observation, columns
 from twin.registry import Registry
@@ -107,18 +108,17 @@ class InfluxStore:
     def _there(self, late: Sequence[Observation]) -> dict[tuple[str, int], list[dict[str, float]]]:
         """What is stored for the instants of these observations: values by revision."""
         found: dict[tuple[str, int], list[dict[str, float]]] = {}
-        spans: dict[str, tuple[int, int]] = {}
-        for o in late:
-            low, high = spans.get(o.device, (o.at, o.at))
-            spans[o.device] = min(low, o.at), max(high, o.at)
         wanted = {(o.device, o.at) for o in late}
-        for domain in Domain:
-            devices = [d for d in spans if self.registry[d].domain is domain]
-            for begin in range(0, len(devices), 100):
-                some = devices[begin : begin + 100]
-                low, high = min(spans[d][0] for d in some), max(spans[d][1] for d in some)
+        # An hour at a time: one reading far back must not have the whole time since read for a hundred devices
+        hours: dict[tuple[Domain, int], dict[str, list[int]]] = {}
+        for device, at in wanted:
+            hours.setdefault((self.registry[device].domain, at // HOUR), {}).setdefault(device, []).append(at)
+        for (domain, _), devices in hours.items():
+            names = sorted(devices)
+            for some in (names[i : i + 100] for i in range(0, len(names), 100)):
+                moments = [at for d in some for at in devices[d]]
                 where = " OR ".join(f'"device" = {_text(d)}' for d in some)
-                condition = f"time >= {low * _NS} AND time < {(high + 1) * _NS} AND ({where})"
+                condition = f"time >= {min(moments) * _NS} AND time < {(max(moments) + 1) * _NS} AND ({where})"
                 for o in self._select(domain, condition, "GROUP BY device"):
                     if (o.device, o.at) in wanted:
                         found.setdefault((o.device, o.at), []).append(o.values)
