@@ -110,12 +110,8 @@ class Node:
             self.store.check()
         except StoreError as error:
             found.append(f"store: {error}")
-        if self.worker and not self.worker.connected.is_set():
-            found.append("ingest: not connected to the broker")
-        if self.worker and self.worker.holding:
-            found.append(f"ingest: nothing is acknowledged: {self.worker.holding}")
-        elif self.worker and self.worker.away:
-            found.append(f"ingest: the store is away, what comes is spooled: {self.worker.away}")
+        if self.worker:
+            found += self.worker.troubles()
         if self.engine and not self.engine.connected.is_set():
             found.append("engine: not connected to the broker")
         if self.web and not self.relay.connected:

@@ -220,7 +220,7 @@ class Decoder:
         if not ours and (parts or self.mapping is None):
             return refuse(Reason.TOPIC, topic)
         if len(payload) > LARGEST:
-            return refuse(Reason.SIZE, f"{len(payload):,} bytes")
+            return refuse(Reason.SIZE, f"{len(payload):,} bytes or more")
         try:
             body = self._json.decode(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -45,6 +45,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def content(self) -> bytes:
+        """Raises ValueError when somebody has edited the file."""
         return base64.b64decode(self.base64) if self.base64 else self.payload.encode()
 
     @property
@@ -95,15 +96,21 @@ class Quarantine:
         self.folder.mkdir(parents=True, exist_ok=True)  # somebody may have tidied it away
         if self.path.exists() and self.path.stat().st_size + len(lines) > self.limit:
             os.replace(self.path, self.path.with_suffix(".old.jsonl"))
-        with self.path.open("ab") as file:
-            end = file.tell()
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o640)
+        try:
+            end = os.fstat(file).st_size
+            # A line that a power cut left unfinished must not swallow the next one
+            torn = end and os.pread(file, 1, end - 1) != b"\n"
             try:
-                file.write(lines)
-                file.flush()
-                os.fsync(file.fileno())
+                rest = memoryview(b"\n" + lines if torn else lines)
+                while rest:
+                    rest = rest[os.write(file, rest) :]
+                os.fsync(file)
             except OSError:
-                os.truncate(self.path, end)  # no half a line in front of the next one
+                os.ftruncate(file, end)
                 raise
+        finally:
+            os.close(file)
         for entry in entries:
             self._note(entry)
 
@@ -161,9 +168,11 @@ def _kept(folder: Path, worker: str = "*") -> Iterator[Entry]:
         with path.open("rb") as file:
             for line in file:
                 try:
-                    yield decode(line)
-                except msgspec.MsgspecError:
-                    continue  # the last line, while a worker is writing it
+                    entry = decode(line)
+                    if entry.grounds and entry.content is not None:
+                        yield entry
+                except (msgspec.MsgspecError, ValueError):
+                    continue  # the last line while a worker is writing it, or one that the disk has damaged
 
 
 def by_reason(entries: Iterable[Entry]) -> Counter[str]:
@@ -179,6 +188,6 @@ def _changed(path: Path) -> int:
 
 def _retried(folder: Path) -> set[str]:
     try:
-        return set((folder / _RETRIED).read_text(encoding="utf-8").split())
+        return set((folder / _RETRIED).read_text(encoding="utf-8", errors="replace").split())
     except FileNotFoundError:
         return set()

@@ -13,6 +13,7 @@ and writing twice is harmless. So a segment is small, SEGMENT bytes.
 import fcntl
 import logging
 import os
+import re
 import struct
 import zlib
 from collections.abc import Sequence
@@ -60,7 +61,7 @@ class Spool:
             ) from None
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(list[Observation]).decode
-        self._segments = sorted(int(p.stem) for p in folder.glob("*.spool") if p.stem.isdecimal() and p.is_file())
+        self._segments = sorted(_segments(folder))
         self._file: int | None = None  # the segment that grows; always one begun by this process
         self._end = 0  # its length
         self._position = 0  # where the next record of the oldest segment begins
@@ -77,7 +78,7 @@ class Spool:
         record = _HEADER.pack(_MARK, len(body), zlib.crc32(body)) + body
         if self.bytes + len(record) > self.limit:
             raise SpoolFullError(
-                f"spool {self.folder} holds {self.bytes >> 20} MiB, its most is {self.limit >> 20} MiB. "
+                f"spool {self.folder} holds {self.bytes / 2**20:.1f} MiB, its most is {self.limit / 2**20:.1f} MiB. "
                 "Bring the store back, or raise ingest.spool_mb."
             )
         try:
@@ -105,6 +106,24 @@ class Spool:
             self._position = self._next[1]
             self._next = None
 
+    def adopt(self, other: Path) -> int:
+        """Take over the segments of a worker that is no more; returns their bytes, 0 when it runs or has none."""
+        found = sorted(_segments(other))
+        if not found:
+            return 0
+        with (other / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return 0
+            before = self.bytes
+            for number in found:
+                mine = self._free_number()
+                (other / f"{number:08}.spool").replace(self._path(mine))
+                self._segments.append(mine)
+        self.bytes = self._on_disk()
+        return self.bytes - before
+
     def close(self) -> None:
         if self._file is not None:
             os.close(self._file)
@@ -127,8 +146,7 @@ class Spool:
     def _begin(self) -> None:
         """A new segment, its name safe in the folder."""
         self.folder.mkdir(parents=True, exist_ok=True)  # somebody may have tidied it away
-        there = [int(p.stem) for p in self.folder.glob("*.spool") if p.stem.isdecimal()]
-        number = max([*there, *self._segments], default=0) + 1
+        number = self._free_number()
         file = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
         if self._file is not None:
             os.close(self._file)
@@ -163,24 +181,27 @@ class Spool:
                 observations = self._open(header, file)
                 if observations is not None:
                     return observations, file.tell()
-                # Unfinished, as a power cut leaves it, when no other record follows; damaged when one does
                 file.seek(self._position + 1)
                 rest = file.read()
                 found = rest.find(_MARK)
-                if found < 0:
+                if found < 0 and _unfinished(header, len(rest) + 1):
                     self.torn += 1
                     log.warning("%s: dropped an unfinished record of %d bytes", file.name, len(rest) + 1)
                     return None
                 self.damaged += 1
                 self._harmed = True
                 log.error("%s: the record at byte %d is damaged and was left out", file.name, self._position)
+                if found < 0:
+                    return None
                 self._position += 1 + found
 
     def _open(self, header: bytes, file: BinaryIO) -> list[Observation] | None:
         if len(header) < _HEADER.size:
             return None
         mark, size, crc = _HEADER.unpack(header)
-        body = file.read(size) if mark == _MARK else b""
+        # Never more than is there: a damaged length can say four gigabytes
+        there = os.fstat(file.fileno()).st_size - file.tell()
+        body = file.read(size) if mark == _MARK and size <= there else b""
         if len(body) < size or zlib.crc32(body) != crc:
             return None
         try:
@@ -197,7 +218,7 @@ class Spool:
         self._position = 0
         try:
             if self._harmed:
-                path.replace(path.with_suffix(".damaged"))
+                path.replace(_free(path.with_suffix(".damaged")))
             else:
                 path.unlink()
         except OSError as error:
@@ -205,8 +226,30 @@ class Spool:
         self._harmed = False
         self.bytes = self._on_disk()
 
+    def _free_number(self) -> int:
+        """Past every file that is there, whatever it is."""
+        there = [int(p.stem) for p in self.folder.glob("*.spool") if p.stem.isdecimal()]
+        return max([*there, *self._segments], default=0) + 1
+
     def _on_disk(self) -> int:
         return sum(p.stat().st_size for p in map(self._path, self._segments) if p.exists())
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:08}.spool"
+
+
+def _segments(folder: Path) -> list[int]:
+    return [int(p.stem) for p in folder.glob("*.spool") if re.fullmatch("[0-9]{8}", p.stem) and p.is_file()]
+
+
+def _unfinished(header: bytes, length: int) -> bool:
+    """Whether a record of so many bytes is one that a power cut left: whole as far as it goes, but too short."""
+    if len(header) < _HEADER.size:
+        return _MARK.startswith(header[:4])
+    mark, size, _ = _HEADER.unpack(header)
+    return bool(mark == _MARK) and length < _HEADER.size + int(size)
+
+
+def _free(path: Path) -> Path:
+    """This path, or the first with a number that nothing has."""
+    return next(p for p in (path, *(path.with_suffix(f".{i}.damaged") for i in range(1, 1_000))) if not p.exists())

@@ -5,7 +5,8 @@ some 30 µs each. Here its socket is replaced by one that cuts the PUBLISH packe
 arrive, hands them over in bulk, and leaves every other packet to paho. Acknowledgements go out in bulk as well, through
 paho's own outgoing queue, so that they never cut into a packet that paho is sending.
 
-Two private names of paho are used, `_create_socket` and `_packet_queue`: paho is pinned, and tests hold them.
+Three private names of paho are used, `_create_socket`, `_packet_queue` and `_ping_t`: paho is pinned, and tests hold
+them.
 
 What must not be broken:
 - Packet identifiers belong to a connection. One from an old connection would acknowledge another message on the new
@@ -62,7 +63,7 @@ class Tap:
     def recv(self, size: int) -> bytes:
         if not self._rest:
             if not self._ready():
-                raise BlockingIOError
+                raise BlockingIOError  # what comes stays with the broker
             data = self._read()
             if not data:
                 return b""
@@ -178,8 +179,15 @@ class Reader(paho.Client):
             raise ConnectionError(str(error)) from error
 
     def _create_socket(self) -> Any:
-        self.tap = Tap(super()._create_socket(), lambda tap, found: self.on_bulk(tap, found), lambda: self.ready())
+        self.tap = Tap(super()._create_socket(), lambda tap, found: self.on_bulk(tap, found), self._may_read)
         return self.tap
+
+    def _may_read(self) -> bool:
+        if self.ready():
+            return True
+        # The answer to a ping waits unread behind the messages: that is no dead connection
+        self._ping_t = 0.0
+        return False
 
     def acknowledge(self, tap: Tap, mids: Iterable[bytes]) -> int:
         """Acknowledge what came through this tap, from any thread; returns how many were (none if it is an old one)."""

@@ -42,6 +42,7 @@ log = logging.getLogger("gaoxin.ingest")
 T = TypeVar("T")
 
 STATUS_S = 5
+STUCK_S = 60
 PAUSE_S = (0.5, 15.0)  # the first and the longest wait before the store is tried again
 ENOUGH = 20  # so many observations refused one by one, and not one taken: it is the store, not they
 LARGE = 4 << 20  # bytes of messages that make a batch, however few they are: some 40,000 readings
@@ -103,6 +104,10 @@ class Worker:
         self.settings, self.broker = settings, broker
         self.quarantine = Quarantine(folder / "quarantine", settings.worker)
         self.spool = Spool(folder / "spool" / settings.worker, limit=settings.spool_mb << 20)
+        for other in sorted(p for p in (folder / "spool").iterdir() if p.is_dir() and p.name != settings.worker):
+            adopted = self.spool.adopt(other)
+            if adopted:
+                log.warning("took over %.1f MiB that the worker %s had spooled", adopted / 2**20, other.name)
         self.connected = threading.Event()
         self.away = ""  # why the store cannot be written, while it cannot
         self.holding = ""  # why nothing can be kept at all, while it cannot
@@ -112,6 +117,8 @@ class Worker:
         self._news, self._room, self._stop = threading.Event(), threading.Event(), threading.Event()
         self._pause, self._again = PAUSE_S[0], 0.0
         self._counts = {"received": 0, "stored": 0, "refused": 0, "spooled": 0}
+        self._settled_at = time.monotonic()
+        self._connected_at, self._short_lived = 0.0, 0
         self._said: tuple[str, str] = ("", "")
         self._say_at = 0.0
         self._client = mqtt.client(Reader, broker, f"gaoxin-{settings.worker}", persistent=True, manual_ack=True)
@@ -157,19 +164,30 @@ class Worker:
                     *(topic, answer, self.broker.user or "anonymous"),
                 )
         self.connected.set()
+        self._connected_at = time.monotonic()
         self._said = ("", "")
         log.info("ingest %s connected to broker %s:%s", self.settings.worker, self.broker.host, self.broker.port)
 
     def _on_disconnect(self, _c: paho.Client, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
         self.connected.clear()
-        if not self._stop.is_set():
-            log.warning("ingest lost the broker (%s); trying again", reason)
+        if self._stop.is_set():
+            return
+        log.warning("ingest lost the broker (%s); trying again", reason)
+        self._short_lived = self._short_lived + 1 if time.monotonic() - self._connected_at < 5 else 0
+        if self._short_lived == 3:
+            log.error(
+                "the broker ends this connection again and again: another client uses the name gaoxin-%s. "
+                "Give each worker a name of its own: ingest.worker.",
+                self.settings.worker,
+            )
 
     def _on_bulk(self, tap: Tap, messages: list[Message]) -> None:
         size = sum(len(m[1]) + len(m[2]) for m in messages) + _MESSAGE * len(messages)
         meters.RECEIVED.inc(len(messages))
         self._counts["received"] += len(messages)
         with self._lock:
+            if not self._waiting:
+                self._settled_at = time.monotonic()
             self._bulks.append(Bulk(tap, self.clock.now(), messages, size))
             self._waiting += len(messages)
             self._bytes += size
@@ -409,19 +427,20 @@ class Worker:
         refused = []
         for o, why in rejected:
             log.error("the store refused a reading of %s: %s", o.device, why)
-            meters.REJECTED.labels(Reason.STORE.name.lower()).inc()
             body = msgspec.json.encode({"at": o.at, "values": o.values})
             refused.append(
                 Refused(self.decoder.topic_of(o), body, o.received, [Rejection(Reason.STORE, why, o.device)])
             )
-        self._counts["refused"] += len(refused)
         self.quarantine.keep(refused)
+        self._counts["refused"] += len(refused)
+        meters.REJECTED.labels(Reason.STORE.name.lower()).inc(len(refused))
 
     def _acknowledge(self, bulks: list[Bulk]) -> None:
         for bulk in bulks:
             done = self._client.acknowledge(bulk.tap, [m[0] for m in bulk.messages])
             meters.ACKNOWLEDGED.inc(done)
         meters.SETTLE_SECONDS.observe(max(0, self.clock.now() - bulks[0].received) / 1000)
+        self._settled_at = time.monotonic()
         with self._lock:
             self._waiting -= sum(len(bulk.messages) for bulk in bulks)
             self._bytes -= sum(bulk.bytes for bulk in bulks)
@@ -429,6 +448,22 @@ class Worker:
         self._room.set()
 
     # ------------------------------------------------------------ what it says of itself
+
+    def troubles(self) -> list[str]:
+        """What keeps it from its work, each as a sentence."""
+        found = []
+        if not self.connected.is_set():
+            found.append("ingest: not connected to the broker")
+        dead = [t.name for t in self._threads if t.ident is not None and not t.is_alive()]
+        if dead and not self._stop.is_set():
+            found.append(f"ingest: {', '.join(dead)} has ended; start this process again")
+        if self.holding:
+            found.append(f"ingest: nothing is acknowledged: {self.holding}")
+        elif self.away:
+            found.append(f"ingest: the store is away, what comes is spooled: {self.away}")
+        elif self._waiting and time.monotonic() - self._settled_at > STUCK_S:
+            found.append(f"ingest: {self._waiting:,} messages wait, none was settled for {STUCK_S} s; see the log")
+        return found
 
     @property
     def state(self) -> Literal["storing", "spooling", "holding"]:

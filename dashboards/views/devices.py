@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from dashboards.i18n import DOMAIN_LABELS, Language, age, translator
-from dashboards.views.wall import MISSING, number
+from dashboards.views.wall import MISSING, SILENT_MS, number
 from ingest.decode import Reason
 from ingest.worker import Status
 from twin.clock import MINUTE, SECOND, local
@@ -16,7 +16,6 @@ from twin.observation import KINDS
 from twin.registry import Registry
 
 KEPT_WELL = 0.95  # a device that keeps less of its periods is worth a look
-LATE_MS = 30 * SECOND  # a report or a worker's word older than this is not believed
 STATES = ("known", "unknown", "cut", "never")
 
 
@@ -41,7 +40,7 @@ def page(
     districts: Mapping[str, str],
 ) -> Page:
     _ = translator(language)
-    if report is not None and (report.digest != registry.digest or now - report.at > LATE_MS):
+    if report is not None and (report.digest != registry.digest or now - report.at > SILENT_MS):
         report = None  # of another registry, or of an engine that is gone: nothing is known
     rows = _rows(registry, report, now, language, districts)
     counts = {r.name.lower(): 0 for r in Reason}
@@ -184,7 +183,7 @@ def _gateways(registry: Registry, report: ZoneHealth | None, _: Callable[[str], 
 
 def _worker(worker: Status, now: int, _: Callable[[str], str]) -> dict[str, Any]:
     what = worker.state
-    if what != "offline" and now - worker.at > LATE_MS:
+    if what != "offline" and now - worker.at > SILENT_MS:
         what = "offline"
     words = {
         "storing": (_("storing"), "good"),

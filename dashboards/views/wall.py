@@ -20,6 +20,7 @@ TONES = ("good", "ok", "warn", "bad", "severe", "severe")
 ROADS_SHOWN = 9
 LOTS_SHOWN = 5
 SILENT_SHOWN = 8
+SILENT_MS = 30_000  # a worker speaks every five seconds
 
 WIND_POINTS = ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
 
@@ -44,7 +45,7 @@ def wall(
         "type": "view",
         "at": found.at,
         "simulated": _("Simulated data") if simulated else "",
-        "ingest": _ingest(workers, _),
+        "ingest": _ingest(workers, found.at, _),
         "weather": _weather(found.weather, _),
         "traffic": _traffic(found.traffic, _),
         "air": _air(found.air, _),
@@ -57,11 +58,12 @@ def wall(
     }
 
 
-def _ingest(workers: Sequence[Status], _: Callable[[str], str]) -> dict[str, str]:
+def _ingest(workers: Sequence[Status], now: int, _: Callable[[str], str]) -> dict[str, str]:
     """What the duty room must know of the taking in: nothing while all is well."""
     for state in ("holding", "offline", "spooling"):
         for worker in workers:
-            if worker.state != state:
+            silent = now - worker.at > SILENT_MS
+            if ("offline" if silent else worker.state) != state:
                 continue
             if state == "holding":
                 text = _("Readings cannot be kept: bring the database back or make room on the disk ({worker})")

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.browser.visit import SHOTS, Visit
 from tests.servers import Up, up, wait_until
+from twin.clock import SystemClock
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 
@@ -102,7 +103,7 @@ def test_it_says_so_when_readings_cannot_be_kept(wall: Wall, twin: Up) -> None:
     notice = wall.page.locator(".wall-ingest")
     assert not notice.is_visible()
     topic = "gaoxin/v1/worker/second/status"
-    status = {"worker": "second", "at": 1, "state": "holding", "why": "No space left on device"}
+    status = {"worker": "second", "at": SystemClock().now(), "state": "holding", "why": "No space left on device"}
     publish.single(topic, json.dumps(status), 1, True, "127.0.0.1", twin.broker_port)
     notice.wait_for(state="visible", timeout=10_000)
     assert notice.inner_text() == "数据无法保存：请恢复数据库或清理磁盘空间（second）"

@@ -132,6 +132,7 @@ def test_an_old_connection_s_ids_are_not_acknowledged_on_a_new_one() -> None:
     assert queued == [b"\x40\x02\0\1\x40\x02\0\2"]
 
 
-def test_the_two_private_names_of_paho_are_there() -> None:
+def test_the_private_names_of_paho_are_there() -> None:
     assert callable(paho.Client._create_socket)
     assert callable(paho.Client._packet_queue)
+    assert mqtt.client(Reader, Broker(), "x")._ping_t == 0.0
