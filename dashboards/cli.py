@@ -21,7 +21,9 @@ from twin.settings import Settings, load
 from twin.store import Store
 
 if TYPE_CHECKING:
+    from ingest.decode import Decoder
     from ingest.quarantine import Entry
+    from ingest.worker import Status
     from layers.roles import Role
 
 app = typer.Typer(
@@ -370,6 +372,7 @@ def quarantine_retry(
         whole = [t.entry for t in tried if t.whole]
         if not dry_run:
             if found:
+                _same_reading(retry.workers(settings.broker), decoder)
                 retry.publish(found, decoder, settings.broker)
             quarantine.settled(settings.data / "quarantine", whole)
         typer.echo(f"{len(found)} readings {'can be' if dry_run else 'were'} sent")
@@ -377,6 +380,18 @@ def quarantine_retry(
         still = Counter(r.reason for t in tried for r in t.refused)
         for why, count in still.most_common():
             typer.echo(f"{count:8,}  still {why.name.lower()}: {why.value}")
+
+
+def _same_reading(workers: "list[Status]", decoder: "Decoder") -> None:
+    """Raises TheirError when a worker would refuse again what is taken here."""
+    old = [w.worker for w in workers if w.reads != decoder.digest]
+    if old:
+        raise TheirError(
+            f"the ingest worker {', '.join(old)} still reads by another registry or mapping than this command, "
+            "and would refuse these again. Start it again first; nothing was sent."
+        )
+    if not workers:
+        raise TheirError("no ingest worker runs: what is sent now would be heard by nobody. Nothing was sent.")
 
 
 def _meaning(reason: str) -> str:

@@ -66,7 +66,8 @@ def accounts() -> str:
                 who = f"`{name}`"
                 may[who] = {"write": [], "read": []}
             case ["topic" | "pattern", how, topic]:
-                may[who][how].append(f"`{topic.replace('%u', '{id}')}`")
+                for right in ("read", "write") if how == "readwrite" else (how,):
+                    may[who][right].append(f"`{topic.replace('%u', '{id}')}`")
     rows = (
         f"| {w} | {', '.join(m['write']) or 'nothing'} | {', '.join(m['read']) or 'nothing'} |" for w, m in may.items()
     )

@@ -116,6 +116,11 @@ class Decoder:
         }
 
     @property
+    def digest(self) -> str:
+        """Differs when the registry or the mapping does."""
+        return f"{self.registry.digest:08x}-{self.mapping.digest if self.mapping else 0:08x}"
+
+    @property
     def topics(self) -> list[str]:
         """The MQTT filters on which observations come."""
         foreign = [feed.topic.filter for feed in self.mapping.feeds] if self.mapping else []

@@ -9,6 +9,7 @@ In a path `$` is the message, as in RFC 9535; where `each` splits a message, `@`
 import math
 import re
 import tomllib
+import zlib
 from collections.abc import Callable, Iterable
 from collections.abc import Mapping as Table
 from datetime import datetime, tzinfo
@@ -100,10 +101,10 @@ class FileKeys(Keys):
 
 
 class Mapping:
-    """A compiled mapping file. `topics` are the MQTT filters to subscribe to."""
+    """A compiled mapping file. `topics` are the MQTT filters to subscribe to; `digest` differs with the file."""
 
-    def __init__(self, feeds: Iterable["Feed"], gateways: Iterable["Gateway"]) -> None:
-        self.feeds, self.gateways = tuple(feeds), tuple(gateways)
+    def __init__(self, feeds: Iterable["Feed"], gateways: Iterable["Gateway"], digest: int = 0) -> None:
+        self.feeds, self.gateways, self.digest = tuple(feeds), tuple(gateways), digest
         self.topics: tuple[str, ...] = (
             *(f.topic.filter for f in self.feeds),
             *(g.topic.filter for g in self.gateways),
@@ -138,7 +139,8 @@ def read(path: Path, registry: Registry, *, prefix: str = "") -> Mapping:
     Raises SettingsError naming file, feed, key, the value and the remedy.
     """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        raw = tomllib.loads(text)
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror}). Check the path.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -151,7 +153,9 @@ def read(path: Path, registry: Registry, *, prefix: str = "") -> Mapping:
         raise SettingsError(f"{path}: it maps nothing. Write at least one [[feed]] or [[gateway]].")
     try:
         made = Mapping(
-            [Feed(f, registry) for f in keys.feed], [Gateway(g, i, registry) for i, g in enumerate(keys.gateway, 1)]
+            [Feed(f, registry) for f in keys.feed],
+            [Gateway(g, i, registry) for i, g in enumerate(keys.gateway, 1)],
+            zlib.crc32(text.encode()),
         )
         _apart(made, prefix)
     except _FileError as wrong:

@@ -4,8 +4,11 @@ What can be read now is published as native batches, so that it goes the way of 
 however many workers there are. It is received now: a replay as known then will not show it, as it was not known then.
 """
 
+import contextlib
+import queue
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -13,6 +16,7 @@ import paho.mqtt.client as paho
 
 from ingest.decode import Decoder, Rejection
 from ingest.quarantine import Entry
+from ingest.worker import Status
 from twin import mqtt
 from twin.errors import BrokerError
 from twin.observation import Domain, Observation
@@ -20,6 +24,7 @@ from twin.settings import Broker
 
 BATCH = 50  # readings of one message
 PATIENCE_S = 10
+LISTEN_S = 1  # for retained messages, which come at once
 
 
 class Tried(NamedTuple):
@@ -50,33 +55,77 @@ def decode(entries: Iterable[Entry], decoder: Decoder, now: int) -> list[Tried]:
 
 
 def publish(observations: Iterable[Observation], decoder: Decoder, broker: Broker) -> int:
-    """Returns how many the broker has acknowledged: all. Raises BrokerError when it does not within PATIENCE_S."""
+    """Returns how many the broker has taken: all. Raises BrokerError when it does not take one within PATIENCE_S."""
     by_domain: dict[Domain, list[dict[str, object]]] = {}
     for o in observations:
         item = {"device": o.device, "at": o.at, "values": o.values}
         by_domain.setdefault(decoder.registry[o.device].domain, []).append(item)
-    client = mqtt.client(paho.Client, broker, "", outbox=0)
-    connected = threading.Event()
-    client.on_connect = lambda *_: connected.set()
-    mqtt.connect(client, broker)
     count = 0
-    try:
-        if not connected.wait(PATIENCE_S):
-            raise BrokerError(
-                f"the broker at {broker.host}:{broker.port} cannot be reached within {PATIENCE_S} s. Nothing was done."
-            )
+    with _connected(broker) as sender:
         for domain, items in by_domain.items():
             for begin in range(0, len(items), BATCH):
-                body = msgspec.json.encode(items[begin : begin + BATCH])
-                sent = client.publish(f"{broker.prefix}/{domain}/batch", body, qos=1)
-                sent.wait_for_publish(PATIENCE_S)
-                if not sent.is_published():
-                    raise BrokerError(
-                        f"the broker at {broker.host}:{broker.port} did not acknowledge within {PATIENCE_S} s, "
-                        f"after {count} readings. See that it runs, and try again: twice is harmless."
-                    )
+                sender.send(f"{broker.prefix}/{domain}/batch", msgspec.json.encode(items[begin : begin + BATCH]), count)
                 count += len(items[begin : begin + BATCH])
-    finally:
-        client.disconnect()
-        client.loop_stop()
     return count
+
+
+def workers(broker: Broker) -> list[Status]:
+    """What the ingest workers say of themselves, as the broker has kept it; BrokerError as for `publish`."""
+    found: list[Status] = []
+
+    def take(_c: paho.Client, _u: object, message: paho.MQTTMessage) -> None:
+        with contextlib.suppress(msgspec.DecodeError):
+            found.append(msgspec.json.decode(message.payload, type=Status))
+
+    with _connected(broker) as sender:
+        sender.client.on_message = take
+        sender.client.subscribe(f"{broker.prefix}/worker/+/status")
+        time.sleep(LISTEN_S)
+    return [w for w in found if w.state != "offline"]
+
+
+class _Sender:
+    """Publishes one message after the other, and hears what the broker says to each."""
+
+    def __init__(self, broker: Broker, *, version_5: bool) -> None:
+        self.broker, self.answers = broker, queue.SimpleQueue[str]()
+        self.connected = threading.Event()
+        self.client = mqtt.client(paho.Client, broker, "", version_5=version_5)
+        self.client.on_connect = lambda *_: self.connected.set()
+        self.client.on_publish = lambda _c, _u, _m, reason, _p: self.answers.put(
+            str(reason) if reason.is_failure else ""
+        )
+        mqtt.connect(self.client, broker)
+
+    def send(self, topic: str, body: bytes, before: int) -> None:
+        """`before`: how many readings were taken before this."""
+        self.client.publish(topic, body, qos=1)
+        where = f"the broker at {self.broker.host}:{self.broker.port}"
+        try:
+            refusal = self.answers.get(timeout=PATIENCE_S)
+        except queue.Empty:
+            raise BrokerError(
+                f"{where} did not acknowledge within {PATIENCE_S} s, after {before} readings. "
+                "See that it runs, and try again: twice is harmless."
+            ) from None
+        if refusal:
+            account = self.broker.user or "without a name"
+            raise BrokerError(
+                f"{where} does not let the account {account} write {topic} ({refusal}). "
+                "Nothing was settled. Use the account of ingest, or give this one the right."
+            )
+
+
+@contextlib.contextmanager
+def _connected(broker: Broker) -> Iterator[_Sender]:
+    # MQTT 5 first: with 3.1.1 a broker acknowledges what it then throws away
+    for version_5 in (True, False):
+        sender = _Sender(broker, version_5=version_5)
+        try:
+            if sender.connected.wait(PATIENCE_S if not version_5 else PATIENCE_S / 2):
+                yield sender
+                return
+        finally:
+            sender.client.disconnect()
+            sender.client.loop_stop()
+    raise BrokerError(f"the broker at {broker.host}:{broker.port} cannot be reached. Nothing was done.")

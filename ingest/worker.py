@@ -73,7 +73,7 @@ class Status(msgspec.Struct, frozen=True):
 
     `storing`: all is well. `spooling`: the store is away, the disk takes it. `holding`: neither does; `why` says what
     to mend. Counts are since its start, `spool_…` in bytes, `at` in UTC ms. `quarantine`: what waits there, by reason;
-    `newest`: the last of it.
+    `newest`: the last of it. `reads`: the digest of the registry and mapping by which it decodes.
     """
 
     worker: str
@@ -87,6 +87,7 @@ class Status(msgspec.Struct, frozen=True):
     buffered: int = 0
     spool_bytes: int = 0
     spool_limit: int = 0
+    reads: str = ""
     quarantine: dict[str, int] = {}
     newest: list[Brief] = []
 
@@ -479,6 +480,7 @@ class Worker:
                 buffered=self._waiting,
                 spool_bytes=self.spool.bytes,
                 spool_limit=self.spool.limit,
+                reads=self.decoder.digest,
                 quarantine=dict(self.quarantine.waiting),
                 newest=list(self.quarantine.newest),
                 **self._counts,

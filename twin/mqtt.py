@@ -9,7 +9,7 @@ from socket import gaierror
 from typing import Any, TypeVar, cast
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from twin.errors import BrokerError, SettingsError
 from twin.settings import Broker, env_name
@@ -32,16 +32,20 @@ def client(
     persistent: bool = False,
     manual_ack: bool = False,
     outbox: int = 20_000,
+    version_5: bool = False,
 ) -> C:
     """Not connected yet. `persistent`: the broker keeps what comes while this client is away (needs a stable id).
 
-    `outbox`: how many messages of its own wait at most while the broker is away. Raises SettingsError where broker.tls,
-    ca, certificate and key cannot be used together.
+    `outbox`: how many messages of its own wait at most while the broker is away. `version_5`: MQTT 5, in which alone a
+    broker says that an account may not publish; such a client is never persistent.
+
+    Raises SettingsError where broker.tls, ca, certificate and key cannot be used together.
     """
     made = kind(
         CallbackAPIVersion.VERSION2,
         client_id=client_id,
-        clean_session=not persistent,
+        clean_session=None if version_5 else not persistent,
+        protocol=MQTTProtocolVersion.MQTTv5 if version_5 else MQTTProtocolVersion.MQTTv311,
         manual_ack=manual_ack,
         userdata=client_id,
     )

@@ -77,6 +77,16 @@ class StoreContract:
         assert store.series("td-1", "intensity", T0, T0 + 1).mean.tolist() == [9.0]
         assert store.series("td-1", "intensity", T0, T0 + 1, known=T0 + MINUTE).mean.tolist() == [1.0]
 
+    def test_of_corrections_received_at_once_the_last_counts(self, store: Store) -> None:
+        """A bulk of messages has one time of receipt: their order decides."""
+        store.write([seen("td-1", T0, T0 + 5, intensity=v) for v in (1.0, 9.0, 5.0, 2.0)])
+        assert store.latest()["td-1"].values == {"intensity": 2.0}
+        assert store.series("td-1", "intensity", T0, T0 + 1).mean.tolist() == [2.0]
+        store.write([seen("td-1", T0, T0 + 5, intensity=7.0)])
+        store.write([seen("td-1", T0, T0 + 5, intensity=3.0)])
+        assert store.latest()["td-1"].values == {"intensity": 3.0}
+        assert store.zone(T0, known=T0 + 5)["td-1"].values == {"intensity": 3.0}
+
     def test_a_correction_in_the_same_batch_counts(self, store: Store) -> None:
         store.write([seen("td-1", T0, T0 + 1, intensity=1.0), seen("td-1", T0, T0 + 2, intensity=2.0)])
         assert store.latest()["td-1"].values == {"intensity": 2.0}

@@ -128,6 +128,28 @@ for i in range(10**6):
             assert cursor.execute("SELECT count(*) FROM traffic").fetchone() == (200,)
         store.close()
 
+    def test_what_fails_after_the_commit_doubles_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        store = DuckDBStore(NAMES, tmp_path / "o.duckdb")
+        batch = [seen("td-1", intensity=1.0), seen("aq-1", pm25=2.0)]
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "_zone", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                store.write(batch)
+        store.write(batch)
+        with store._cursor() as cursor:
+            rows = [cursor.execute(f"SELECT count(*) FROM {t}").fetchone() for t in ("traffic", "environment")]
+        assert rows == [(1,), (1,)]
+        store.close()
+
+    def test_a_file_deleted_under_it_is_told(self, tmp_path: Path) -> None:
+        store = DuckDBStore(NAMES, tmp_path / "o.duckdb")
+        store.write([seen("td-1", intensity=1.0)])
+        (tmp_path / "o.duckdb").unlink()
+        for call in (store.check, lambda: store.write([seen("td-1", T0 + 1, intensity=1.0)])):
+            with pytest.raises(StoreAwayError, match="deleted or replaced while in use"):
+                call()
+        store.close()
+
     def test_a_full_disk_keeps_the_batch_and_recovers(self, tmp_path: Path) -> None:
         """A small file system of its own; where it cannot be mounted, a limit on the file's size stands in."""
         disk = tmp_path / "disk"

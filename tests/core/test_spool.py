@@ -118,6 +118,51 @@ def test_damage_in_the_middle_costs_one_record_and_is_set_aside(tmp_path: Path, 
     assert path.with_suffix(".damaged").read_bytes() == raw
 
 
+def test_a_flipped_bit_in_the_last_record_is_damage_and_not_a_power_cut(tmp_path: Path) -> None:
+    for _ in range(2):
+        spool = Spool(tmp_path / "s", limit=LIMIT)
+        spool.append(some(0))
+        spool.append(some(3))
+        spool.close()
+        path = only_segment(spool.folder)
+        raw = bytearray(path.read_bytes())
+        raw[-3] ^= 1
+        path.write_bytes(raw)
+        spool = Spool(spool.folder, limit=LIMIT)
+        assert drained(spool) == some(0)
+        assert (spool.torn, spool.damaged) == (0, 1)
+        spool.close()
+    # The evidence of the first time is not written over by the second
+    assert len(list(spool.folder.glob("*.damaged"))) == 2
+
+
+def test_what_is_no_segment_is_let_be_and_blocks_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    folder.mkdir()
+    (folder / "00000009.spool").mkdir()
+    (folder / "1.spool").write_bytes(b"foreign")
+    (folder / "٣.spool").write_bytes(b"foreign")
+    (folder / "00000003.spool").write_bytes(b"GXSP\xff\xff\xff\xff rubbish")
+    (folder / "00000002.spool").symlink_to(folder / "nowhere")
+    spool = Spool(folder, limit=LIMIT)
+    spool.append(some(0))
+    assert drained(spool) == some(0)
+    assert not spool
+
+
+def test_the_spool_of_a_worker_that_is_no_more_is_taken_over(tmp_path: Path) -> None:
+    old, runs, mine = (Spool(tmp_path / name, limit=LIMIT) for name in ("old", "runs", "mine"))
+    old.append(some(0))
+    runs.append(some(3))
+    mine.append(some(6))
+    old.close()
+    assert mine.adopt(tmp_path / "old") > 0
+    assert mine.adopt(tmp_path / "runs") == 0
+    assert mine.adopt(tmp_path / "old") == 0
+    assert drained(mine) == some(6) + some(0)
+    assert drained(runs) == some(3)
+
+
 def test_a_full_spool_says_so_and_keeps_what_it_has(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "s", limit=400)
     spool.append(some(0))

@@ -17,14 +17,16 @@ import paho.mqtt.client as paho
 import pytest
 import yaml
 
+from ingest import retry
 from ingest.broker import find
 from ingest.decode import Decoder
 from ingest.worker import Worker
 from tests.keys import Keys
 from tests.servers import free_port, listens, mosquitto, wait_until
-from tests.zone import PREFIX, SMALL, topic
+from tests.zone import PREFIX, SMALL, seen, topic
 from twin import mqtt
 from twin.clock import SystemClock
+from twin.errors import BrokerError
 from twin.settings import Broker, Ingest, Settings, environment
 from twin.settings import Store as StoreSettings
 from twin.store.memory import MemoryStore
@@ -33,7 +35,7 @@ pytestmark = pytest.mark.server
 
 SHIPPED = Path(__file__).parents[2] / "ingest" / "mosquitto"
 PASSWORD = "p@ss-"
-ACCOUNTS = ("aq-1", "aq-2", "gw-east", "ingest", "engine", "web", "simulators", "observer")
+ACCOUNTS = ("aq-1", "aq-2", "gw-east", "ingest", "engine", "web", "node", "simulators", "observer")
 OBS, OTHER = "gaoxin/v1/environment/aq-1/obs", "gaoxin/v1/environment/aq-2/obs"
 BATCH, PARKING, TRAFFIC = (f"gaoxin/v1/{domain}/batch" for domain in ("environment", "parking", "traffic"))
 EAST, WEST = "gaoxin/v1/gateway/gw-east/status", "gaoxin/v1/gateway/gw-west/status"
@@ -46,14 +48,16 @@ WRITES = {
     "ingest": {WORKER, BATCH, PARKING, TRAFFIC},
     "engine": {FRAME, ALERT},
     "web": set(),
+    "node": {WORKER, BATCH, PARKING, TRAFFIC, FRAME, ALERT},
     "simulators": {OBS, OTHER, EAST, WEST},
 }
 FEED = {OBS, OTHER, BATCH, PARKING, TRAFFIC, EAST, WEST}
 READS = {
     "aq-1": set(),
     "gw-east": set(),
-    "ingest": FEED,
+    "ingest": FEED | {WORKER},
     "engine": FEED,
+    "node": FEED | {WORKER, FRAME, ALERT},
     "web": {WORKER, FRAME, ALERT},
     "simulators": set(),
 }
@@ -335,6 +339,14 @@ def test_an_account_hears_what_it_may_and_no_more(server: Server, user: str) -> 
         wait_until(lambda: set(observer.heard) >= set(TOPICS), "the broker is up")
         made.publish("nowhere")
         assert set(made.heard) & set(TOPICS) == READS[user]
+
+
+def test_a_retry_that_may_not_be_sent_says_so_and_settles_nothing(server: Server) -> None:
+    decoder = Decoder(SMALL, prefix="gaoxin/v1")
+    readings = [seen("aq-1", pm25=3.0)]
+    with pytest.raises(BrokerError, match=r"does not let the account engine write gaoxin/v1/environment/batch"):
+        retry.publish(readings, decoder, server.settings("engine"))
+    assert retry.publish(readings, decoder, server.settings("ingest")) == 1
 
 
 def test_retained_and_shared_do_not_get_round_it(server: Server) -> None:

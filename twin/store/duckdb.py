@@ -5,6 +5,7 @@ a per-device high-water mark, rebuilt at open, tells at once that a row is new; 
 compared with the table. One process owns the file; each call takes a cursor of its own, writes follow one another.
 """
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -39,6 +40,7 @@ class DuckDBStore:
     def _open(self) -> None:
         """Open the file and learn from it what was written, whatever this process believes."""
         self._db = duckdb.connect(str(self.path))
+        self._inode = os.stat(self.path).st_ino
         self._mark: dict[str, int] = {}
         self._latest: dict[str, Observation] = {}
         for domain in Domain:
@@ -102,6 +104,7 @@ class DuckDBStore:
 
     def _store(self, tables: dict[Domain, pa.Table]) -> None:
         """All of it or, when it fails, none of it."""
+        self._still_there()
         with self._lock, self._cursor() as cursor:
             cursor.begin()
             try:
@@ -113,8 +116,11 @@ class DuckDBStore:
                 with suppress(duckdb.Error):
                     cursor.rollback()
                 raise
+            # It is there now: the marks must say so whatever fails after this
+            for table in tables.values():
+                self._mark_up(table)
             for domain, table in tables.items():
-                self._remember(cursor, domain, table)
+                self._latest |= self._zone(cursor, domain, FOREVER, None, pc.min(table["time"]).as_py() - 1)
 
     def _insert(self, cursor: duckdb.DuckDBPyConnection, domain: Domain, table: pa.Table) -> None:
         metrics = [f'"{m}"' for m in columns(domain) if m in table.column_names]
@@ -127,11 +133,14 @@ class DuckDBStore:
         same = " AND ".join([same, *absent])
         source = view
         if not self._all_new(table):
+            # In the order of the batch: of corrections received in the same millisecond the last one counts
+            table = table.append_column("ordinal", pa.array(range(table.num_rows), pa.int64()))
+            cursor.register(view, table)
             once = ", ".join(["device", "time", *metrics])
-            source = f"(SELECT {once}, min(received) AS received FROM {view} GROUP BY {once})"
+            source = f"(SELECT {once}, min(received) AS received, min(ordinal) AS ordinal FROM {view} GROUP BY {once})"
             source = (
                 f"(SELECT r.* FROM {source} r WHERE NOT EXISTS "
-                f"(SELECT 1 FROM {domain} t WHERE t.device = r.device AND t.time = r.time AND {same}))"
+                f"(SELECT 1 FROM {domain} t WHERE t.device = r.device AND t.time = r.time AND {same}) ORDER BY ordinal)"
             )
         cursor.execute(f"INSERT INTO {domain} ({names}) SELECT {names} FROM {source}")
         cursor.unregister(view)
@@ -147,12 +156,10 @@ class DuckDBStore:
             )
         )
 
-    def _remember(self, cursor: duckdb.DuckDBPyConnection, domain: Domain, table: pa.Table) -> None:
+    def _mark_up(self, table: pa.Table) -> None:
         tops = table.group_by("device").aggregate([("time", "max")])
         for device, top in zip(tops["device"].to_pylist(), tops["time_max"].to_pylist(), strict=True):
             self._mark[device] = max(top, self._mark.get(device, _NEVER))
-        low = pc.min(table["time"]).as_py()
-        self._latest |= self._zone(cursor, domain, FOREVER, None, low - 1)
 
     def zone(self, at: int, *, known: int | None = None, since: int | None = None) -> dict[str, Observation]:
         with self._cursor() as cursor:
@@ -166,7 +173,7 @@ class DuckDBStore:
     ) -> dict[str, Observation]:
         names = columns(domain)
         rows = cursor.execute(
-            f"SELECT unnest(max_by(t, (time, received))) FROM {domain} t "
+            f"SELECT unnest(max_by(t, (time, received, rowid))) FROM {domain} t "
             "WHERE time <= ? AND time > ? AND received <= ? GROUP BY device",
             [at, _NEVER if since is None else since, FOREVER if known is None else known],
         ).fetchall()
@@ -192,7 +199,7 @@ class DuckDBStore:
         domain = self.registry[device].domain
         with self._cursor() as cursor:
             found = cursor.execute(
-                f"SELECT time, max_by(COALESCE(\"{metric}\", 'nan'::DOUBLE), received) AS v FROM {domain} "
+                f"SELECT time, max_by(COALESCE(\"{metric}\", 'nan'::DOUBLE), (received, rowid)) AS v FROM {domain} "
                 "WHERE device = ? AND time >= ? AND time < ? AND received <= ? GROUP BY time ORDER BY time",
                 [device, start, end, FOREVER if known is None else known],
             ).fetchnumpy()
@@ -212,6 +219,16 @@ class DuckDBStore:
     def check(self) -> None:
         with self._cursor() as cursor:
             cursor.execute("SELECT 1")
+        self._still_there()
+
+    def _still_there(self) -> None:
+        """A file deleted under a running process goes on taking data, all of it lost when the process ends."""
+        try:
+            number = os.stat(self.path).st_ino
+        except OSError:
+            number = -1
+        if number != self._inode:
+            raise StoreAwayError(f"{self.path} was deleted or replaced while in use. Put it back, or start again.")
 
     def close(self) -> None:
         with self._lock:

@@ -68,8 +68,12 @@ class InfluxStore:
         with self._lock:
             numbered = self._numbered(known)
             parts = [numbered[begin : begin + LINES] for begin in range(0, len(numbered), LINES)]
-            for found in self._writers.map(self._write, parts):
-                rejected += found
+            try:
+                # A time-out for all of it: one that trickles its answer never meets that of a single reading
+                for found in self._writers.map(self._write, parts, timeout=self.timeout_s * (len(parts) + 1)):
+                    rejected += found
+            except TimeoutError:
+                raise self._explained(urllib3.exceptions.TimeoutError()) from None
             mark = self._mark
             for o in known:
                 if o.at > mark.get(o.device, _NEVER):
@@ -232,7 +236,7 @@ class InfluxStore:
         self._ask(f"SHOW MEASUREMENTS ON {_name(self.database)} LIMIT 1")
 
     def close(self) -> None:
-        self._writers.shutdown()
+        self._writers.shutdown(wait=False, cancel_futures=True)
         self._client.close()
 
     def _select(self, domain: Domain, condition: str, tail: str) -> Iterator[Observation]:
