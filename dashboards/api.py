@@ -287,7 +287,7 @@ def router(node: Node) -> APIRouter:
 def _state(device: Device, last: Observation | None, now: int, grace: float) -> Literal["known", "unknown", "never"]:
     if last is None:
         return "never"
-    return "known" if now - last.at <= grace * device.period_s * 1000 else "unknown"
+    return "known" if now - min(last.at, last.received) <= grace * device.period_s * 1000 else "unknown"
 
 
 _DOCS = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>gaoxin-twin · API</title>

@@ -270,23 +270,36 @@ def _backfill(settings: Settings, registry: Registry, store: Store, start: int, 
 @app.command()
 def doctor(context: typer.Context) -> None:
     """Say what this installation has, what it would do and what is wrong."""
+    from dashboards import up as supervisor
     from ingest import broker as brokers
+    from twin import mqtt
 
     with _settings(context) as settings:
         registry = nodes.read_registry(settings)
+        nodes.make_decoder(settings, registry)  # a wrong mapping is said here
         typer.echo(f"data folder   {settings.data.absolute()}")
         typer.echo(f"devices       {len(registry)} (registry {registry.digest:08x})")
         kind = settings.broker.kind
         program = "outside" if kind == "outside" else brokers.find(kind) or "amqtt (embedded)"
         typer.echo(f"broker        {program}, {settings.broker.host}:{settings.broker.port}")
+        if kind == "outside" and not mqtt.reachable(settings.broker):
+            raise TheirError("the broker does not let this in; what it says is above")
+        web = f"http://{settings.web.host}:{settings.web.port}"
+        if supervisor.running(settings.data):
+            typer.echo(f"twin          runs on this data folder; it speaks for itself at {web}/readyz")
+            return
         store = nodes.open_store(settings, registry)
         try:
             store.check()
             latest = store.latest()
         finally:
             store.close()
-        typer.echo(f"store         {settings.store.kind} answers; {len(latest)} of {len(registry)} devices have spoken")
-        typer.echo(f"web           http://{settings.web.host}:{settings.web.port}")
+        spoken = sum(device in registry for device in latest)
+        others = f"; it also knows {len(latest) - spoken} that are not in the registry" if spoken < len(latest) else ""
+        typer.echo(
+            f"store         {settings.store.kind} answers; {spoken} of {len(registry)} devices have spoken{others}"
+        )
+        typer.echo(f"web           {web}")
 
 
 _REASON = Annotated[str | None, typer.Option(help="only these: device, range, json, … (`list` counts them)")]
@@ -321,13 +334,14 @@ def quarantine_list(
     with _settings(context) as settings:
         entries = _quarantined(settings, reason, device)
         if not entries:
-            typer.echo("nothing waits in quarantine")
+            others = len(_quarantined(settings, None, None))
+            typer.echo(f"nothing like this waits in quarantine; {others} others do" if others else "nothing waits")
             return
         for name, count in quarantine.by_reason(entries).most_common():
             typer.echo(f"{count:8,}  {name:8}  {_meaning(name)}")
         typer.echo("")
         for entry in sorted(entries, key=lambda e: e.received)[-max(last, 1) :]:
-            when = local(entry.received).strftime("%m-%d %H:%M:%S")
+            when = local(entry.received).strftime("%m-%d %H:%M:%S %z")
             typer.echo(f"{entry.id}  {when}  {entry.topic}")
             for ground in entry.grounds[:3]:
                 typer.echo(f"    {ground.reason}: {ground.detail}")
@@ -365,7 +379,7 @@ def quarantine_retry(
     with _settings(context) as settings:
         entries = [e for e in _quarantined(settings, reason, device) if not ids or e.id in ids]
         for missing in sorted(set(ids or ()) - {e.id for e in entries}):
-            raise TheirError(f"{missing}: no such message waits in quarantine. Nothing was done.")
+            raise TheirError(f"{missing}: no such message, or not for this reason or device. Nothing was done.")
         decoder = nodes.make_decoder(settings, nodes.read_registry(settings))
         tried = retry.decode(entries, decoder, SystemClock().now())
         found = [o for t in tried for o in t.observations]
@@ -375,8 +389,8 @@ def quarantine_retry(
                 _same_reading(retry.workers(settings.broker), decoder)
                 retry.publish(found, decoder, settings.broker)
             quarantine.settled(settings.data / "quarantine", whole)
-        typer.echo(f"{len(found)} readings {'can be' if dry_run else 'were'} sent")
-        typer.echo(f"{len(whole)} of {len(tried)} messages {'would be' if dry_run else 'are'} settled")
+        typer.echo(f"readings {'that can be sent' if dry_run else 'sent'}: {len(found)}")
+        typer.echo(f"messages {'that would be settled' if dry_run else 'settled'}: {len(whole)} of {len(tried)}")
         still = Counter(r.reason for t in tried for r in t.refused)
         for why, count in still.most_common():
             typer.echo(f"{count:8,}  still {why.name.lower()}: {why.value}")

@@ -7,6 +7,8 @@ import logging
 import threading
 from pathlib import Path
 
+import msgspec
+
 from dashboards.live import Relay
 from dashboards.views.wall import Trend
 from ingest import mapping as mappings
@@ -26,6 +28,7 @@ log = logging.getLogger("gaoxin.node")
 DEFAULT_REGISTRY = Path(__file__).parent.parent / "layers" / "data" / "devices.json"
 TREND_POINTS = 144
 TREND_EVERY_S = 60
+FORGET_MOST = 2 * DAY
 
 
 def read_registry(settings: Settings) -> Registry:
@@ -130,12 +133,27 @@ class Node:
                     self._trend = self._read_trend()
                 if self.worker and self.clock.now() // HOUR != hour:
                     hour = self.clock.now() // HOUR
-                    self.store.retain(self.clock.now() - self.settings.store.retention_days * DAY)
+                    self._forget()
             except StoreError as error:
                 log.warning("a chore must wait for the store: %s", error)
             except Exception:  # chores must go on for weeks whatever one of them met
                 log.exception("a chore failed; it will be tried again")
             self._stop.wait(TREND_EVERY_S)
+
+    def _forget(self) -> None:
+        """Forget what is past its retention, but never much more than the last time: a clock that has jumped a year
+        ahead must not cost the store within the hour.
+        """
+        note = self.settings.data / f"forgotten-{self.settings.ingest.worker}.json"
+        before = self.clock.now() - self.settings.store.retention_days * DAY
+        last = msgspec.json.decode(note.read_bytes(), type=int) if note.exists() else before
+        if before > last + FORGET_MOST:
+            log.warning(
+                "retention: %d days at once; two are forgotten an hour. Is the clock right?", (before - last) // DAY
+            )
+            before = last + FORGET_MOST
+        self.store.retain(before)
+        note.write_bytes(msgspec.json.encode(before))
 
     def _read_trend(self) -> Trend | None:
         centre = next((d for d in self.registry if d.kind == "compute-centre"), None)

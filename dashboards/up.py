@@ -141,6 +141,17 @@ def _lock(folder: Path) -> IO[str]:
     return file
 
 
+def running(folder: Path) -> bool:
+    """Whether a `gaoxin up` holds this data folder."""
+    if not (folder / "up.lock").exists():
+        return False
+    try:
+        _lock(folder).close()
+    except AlreadyRunningError:
+        return True
+    return False
+
+
 def _want_web_port(settings: Settings) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -12,7 +12,9 @@ road takes, the slow one would have taken just so: a property test holds them to
 import logging
 import math
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from enum import StrEnum
+from functools import lru_cache
 from reprlib import Repr
 from typing import Any, NamedTuple
 
@@ -301,7 +303,9 @@ class Decoder:
             ahead = (moment - received) // 1000
             refuse(Reason.FUTURE, f"{_short(ahead)} s ahead; allowed {self.future // 1000} s")
         elif moment < received - self.past:
-            refuse(Reason.PAST, f"{_short((received - moment) // 86_400_000)} days ago")
+            seconds = received - self.past <= moment * 1000 <= received + self.future
+            hint = "; these look like seconds, milliseconds are expected" if seconds else ""
+            refuse(Reason.PAST, f"{_short((received - moment) // 86_400_000)} days ago{hint}")
         else:
             return moment
         return None
@@ -312,15 +316,35 @@ class Decoder:
         limits, values = self._limits[device], {}
         for name, value in given.items():
             if name not in limits:
-                refuse(Reason.METRIC, f"{device}: {_short(name)}")
+                refuse(Reason.METRIC, f"{device}: {_short(name)}{_nearest(name[:64])}")
             elif not isinstance(value, int | float) or isinstance(value, bool) or not _finite(value):
-                refuse(Reason.TYPE, f"{device}: {name} = {_short(value)}")
+                refuse(Reason.TYPE, f"{device}: {name} = {_as_sent(value)}")
             elif not limits[name][0] <= value <= limits[name][1]:
                 m = METRICS[name]
                 refuse(Reason.RANGE, f"{device}: {name} = {_short(value)}, not in {m.low:g}…{m.high:g} {m.unit}")
             else:
                 values[name] = float(value)
         return values
+
+
+def _as_sent(value: Any) -> str:
+    """A scalar as JSON has it, with what is wrong about it."""
+    match value:
+        case None:
+            return "null; leave out what was not measured"
+        case True | False:
+            return f"{str(value).lower()}; 1 or 0 is expected"
+        case str():
+            return f'"{_short(value)}" is text; send the number without quotes'
+    return _short(value)
+
+
+@lru_cache(1_000)
+def _nearest(name: str) -> str:
+    if name in METRICS:
+        return " is a metric, but not one of this device in the registry"
+    near = get_close_matches(name, METRICS, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _whole(value: Any) -> int | None:

@@ -3,6 +3,7 @@
 import logging
 import ssl
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from socket import gaierror
@@ -77,6 +78,17 @@ def connect(made: paho.Client, settings: Broker) -> None:
             f"broker address {settings.host}:{settings.port}: {error}. Set broker.host and broker.port"
         ) from None
     made.loop_start()
+
+
+def reachable(settings: Broker, seconds: float = 5) -> bool:
+    """Whether the broker lets this account in; why not is in the log."""
+    made, connected = client(paho.Client, settings, ""), threading.Event()
+    made.on_connect = lambda *_: connected.set()
+    connect(made, settings)
+    found = connected.wait(seconds)
+    made.disconnect()
+    made.loop_stop()
+    return found
 
 
 def tls_context(settings: Broker) -> ssl.SSLContext | None:

@@ -126,7 +126,9 @@ class Snapshot:
 
     def known(self, now: int) -> npt.NDArray[np.bool_]:
         """Which devices are known at `now`: heard within their grace, and since their gateway was last lost."""
-        fresh: npt.NDArray[np.bool_] = (now - self._at <= self._grace) & (self._received > self._gone)
+        # A clock that runs ahead does not keep a silent sensor alive: what counts is the earlier of its time and ours
+        heard = np.minimum(self._at, self._received)
+        fresh: npt.NDArray[np.bool_] = (now - heard <= self._grace) & (self._received > self._gone)
         return fresh
 
     def band_of(self, device: str) -> int:

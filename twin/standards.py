@@ -175,7 +175,7 @@ class Scale:
 TRAFFIC = Scale(
     (2, 4, 6, 8),
     (
-        Level("Free", "#16c784"),
+        Level("Free-flowing", "#16c784"),
         Level("Mostly free", "#9bd84b"),
         Level("Slightly congested", "#f5c542"),
         Level("Moderately congested", "#f2762e"),
@@ -201,7 +201,7 @@ WATER = Scale(
 PARKING = Scale(
     (0.60, 0.80, 0.90, 1.0),
     (
-        Level("Empty", "#16c784"),
+        Level("Plenty", "#16c784"),
         Level("Moderate", "#9bd84b"),
         Level("Tight", "#f5c542"),
         Level("Full soon", "#f2762e"),

@@ -145,35 +145,36 @@ def _grid(_: Translate) -> dag.AgGrid:
         className="desk-grid",
         columnDefs=[
             column("id", _("Device"), 115, pinned="left"),
-            column("name", _("Name"), 230, tooltipField="name"),
+            column("name", _("Name"), 180, tooltipField="name"),
             column(
                 "state",
                 _("State"),
-                110,
+                105,
                 cellClassRules={f"tone-{t}": f"params.data.tone == '{t}'" for t in ("good", "bad", "none")},
             ),
-            column("age", _("Data age"), 110, valueFormatter={"function": "params.data.ageText"}, type="rightAligned"),
-            column("seen", _("Last reading"), 145),
-            column("period", _("Period, s"), 104, type="rightAligned"),
+            column("age", _("Data age"), 100, valueFormatter={"function": "params.data.ageText"}, type="rightAligned"),
             column(
                 "kept",
-                _("Kept, %"),
-                92,
+                _("On time, %"),
+                105,
                 type="rightAligned",
+                valueFormatter={"function": "params.data.keptText"},
                 cellClassRules={"desk-warn": f"params.value != null && params.value < {view.KEPT_WELL * 100}"},
             ),
             column(
                 "clock",
                 _("Clock"),
-                105,
+                98,
                 type="rightAligned",
                 valueFormatter={"function": "params.data.clockText"},
                 cellClassRules={"desk-warn": "params.value"},
             ),
             count("missing", _("Missing")),
+            count("refused", _("Refused")),
             count("repeated", _("Repeats")),
             count("past", _("Late")),
-            count("refused", _("Refused")),
+            column("seen", _("Last reading"), 145),
+            column("period", _("Period, s"), 104, type="rightAligned"),
             column("count", _("Readings"), 105, type="rightAligned"),
             column("kind", _("Kind"), 130),
             column("domain", _("Domain"), 110),
@@ -240,13 +241,16 @@ def _quarantine(found: view.Page, _: Translate) -> Any:
     newest = [
         html.Details(
             [
-                html.Summary([html.Span(r["when"], className="desk-label"), html.Span(r["detail"])]),
-                html.P([r["reason"], " · ", html.Code(r["topic"])]),
+                html.Summary(
+                    [html.Span(r["when"], className="desk-label"), html.Span(f"{r['reason']}: {r['detail']}")]
+                ),
+                html.P(html.Code(r["topic"])),
                 html.Pre(r["payload"]),
                 html.P(html.Code(f"gaoxin quarantine show {r['id']}")),
             ]
         )
         for r in found.refused
     ]
-    hint = html.P([_("Mend the cause, then:"), " ", html.Code("gaoxin quarantine retry")], className="desk-label")
+    mend = _("Mend the cause, start the intake again, then:")
+    hint = html.P([mend, " ", html.Code("gaoxin quarantine retry")], className="desk-label")
     return [html.Div(counts), hint, html.Div(newest, className="desk-newest")]

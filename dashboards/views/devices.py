@@ -112,13 +112,14 @@ def _rows(
 
 def _counted(found: DeviceHealth | None, now: int, _: Callable[[str], str]) -> dict[str, Any]:
     if found is None or found.at < 0:
-        return {"seen": None, "age": None, "ageText": MISSING, "trouble": False}
-    clock = found.clock_ms
+        return {"seen": None, "age": None, "ageText": MISSING, "keptText": MISSING, "trouble": False}
+    clock, said = found.clock_ms, min(found.at, found.received)
     return {
         "seen": local(found.at).strftime("%m-%d %H:%M:%S"),
-        "age": now - found.at,
-        "ageText": age(now - found.at, _),
+        "age": now - said,
+        "ageText": age(now - said, _),
         "kept": None if found.kept < 0 else round(found.kept * 100, 1),
+        "keptText": MISSING if found.kept < 0 else f"{found.kept:.1%}".rstrip("%"),
         "count": found.count,
         "past": found.past,
         "missing": found.missing,
@@ -142,8 +143,8 @@ def _totals(
     report: ZoneHealth | None, rows: list[dict[str, Any]], quarantined: int, _: Callable[[str], str]
 ) -> list[tuple[str, str, str]]:
     if report is None:
-        names = ("Reporting", "Silent", "Never heard", "Periods kept", "Clocks off", "Messages missing")
-        return [(_(name), MISSING, "none") for name in names] + [(_("In quarantine"), number(quarantined), "none")]
+        names = ("Reporting", "Silent", "Never heard", "On time", "Clocks off", "Missing since start")
+        return [(_(name), MISSING, "none") for name in names] + [(_("Refused, waiting"), number(quarantined), "none")]
     found = [state(d) for d in report.devices]
     known, never = found.count("known"), found.count("never")
     silent = len(found) - known - never
@@ -152,17 +153,17 @@ def _totals(
     off = sum(bool(d.clock_ms) for d in report.devices)
     missing = sum(d.missing for d in report.devices)
     return [
-        (_("Reporting"), f"{known:,} / {len(found):,}", "good" if known == len(found) else "ok"),
+        (_("Reporting"), f"{known:,} / {len(found):,}", "good" if known == len(found) else "warn" if known else "bad"),
         (_("Silent"), number(silent), "bad" if silent else "good"),
         (_("Never heard"), number(never), "warn" if never else "good"),
         (
-            _("Periods kept"),
+            _("On time"),
             MISSING if share is None else f"{share:.1%}",
             "none" if share is None else "good" if share >= KEPT_WELL else "warn",
         ),
         (_("Clocks off"), number(off), "warn" if off else "good"),
-        (_("Messages missing"), number(missing), "warn" if missing else "good"),
-        (_("In quarantine"), number(quarantined), "warn" if quarantined else "good"),
+        (_("Missing since start"), number(missing), "warn" if missing else "good"),
+        (_("Refused, waiting"), number(quarantined), "warn" if quarantined else "good"),
     ]
 
 

@@ -69,8 +69,13 @@ def _ingest(workers: Sequence[Status], now: int, _: Callable[[str], str]) -> dic
                 text = _("Readings cannot be kept: bring the database back or make room on the disk ({worker})")
                 return {"text": text.format(worker=worker.worker), "tone": "severe"}
             if state == "offline":
-                return {"text": _("Ingest {worker} is not running").format(worker=worker.worker), "tone": "bad"}
-            kept = number(worker.spool_bytes / 1e6, 1)
+                return {
+                    "text": _("Intake {worker} is not running: its messages wait at the broker").format(
+                        worker=worker.worker
+                    ),
+                    "tone": "bad",
+                }
+            kept = number(max(worker.spool_bytes / 1e6, 0.1), 1)
             return {"text": _("Database away: {n} MB of readings kept on disk").format(n=kept), "tone": "warn"}
     return {"text": "", "tone": "none"}
 
@@ -280,7 +285,7 @@ def _silent(found: kpi.Indicators, _: Callable[[str], str]) -> dict[str, Any]:
         "count": number(found.unknown),
         "total": number(total),
         "tone": "good" if not found.unknown else "warn" if found.unknown < total / 10 else "bad",
-        "rows": rows or [{"cells": [_("every device is heard"), "", ""], "tone": "good"}],
+        "rows": rows or [{"cells": [_("All devices report"), "", ""], "tone": "good"}],
     }
 
 

@@ -45,7 +45,7 @@ def test_what_goes_wrong_with_a_device_is_seen(browser: Browser, twin: Up) -> No
     assert cell(visit, "wx-01", "missing") == "10"
     assert cell(visit, "aq-07", "refused") == "1"
     assert total(visit, "时钟异常") == "1"
-    wait_until(lambda: total(visit, "隔离数据") == "2", "both are in quarantine", 20)
+    wait_until(lambda: total(visit, "拒收待处理（项）") == "2", "both are in quarantine", 20)
     quarantine = page.locator("#devices-quarantine")
     assert "数值超出有效范围" in quarantine.inner_text()
     quarantine.locator("summary", has_text="pm25 = -3").click()

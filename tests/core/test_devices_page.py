@@ -42,10 +42,10 @@ def test_a_row_says_how_a_device_reports() -> None:
 
 def test_totals_and_gateways() -> None:
     found = made(health(), language="zh")
-    assert found.totals[0] == ("正常上报", f"2 / {len(SMALL)}", "ok")
+    assert found.totals[0] == ("正常上报", f"2 / {len(SMALL)}", "warn")
     assert ("失联", "1", "bad") in found.totals
     assert ("时钟异常", "1", "warn") in found.totals
-    assert ("丢失报文", "9", "warn") in found.totals
+    assert ("丢失报文（自启动）", "9", "warn") in found.totals
     assert found.gateways == [("gw-a", "离线 · 3 台设备", "severe"), ("gw-b", "无状态 · 1 台设备", "none")]
 
 
@@ -83,4 +83,4 @@ def test_the_quarantine_of_all_workers_is_one() -> None:
         ("json", "payload is not JSON", 1),
     ]
     assert [r["id"] for r in found.refused] == ["q2", "q1", "q0"]
-    assert found.totals[-1] == ("In quarantine", "8", "warn")
+    assert found.totals[-1] == ("Refused, waiting", "8", "warn")

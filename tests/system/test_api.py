@@ -53,7 +53,7 @@ def test_devices_in_both_languages(client: TestClient) -> None:
     assert zh["digest"] == REGISTRY.digest
     assert [d["index"] for d in zh["devices"]] == list(range(len(REGISTRY)))
     assert zh["kinds"]["link-detector"]["bands"][0] == {"label": "畅通", "colour": "#16c784"}
-    assert en["kinds"]["link-detector"]["bands"][0]["label"] == "Free"
+    assert en["kinds"]["link-detector"]["bands"][0]["label"] == "Free-flowing"
     assert zh["simulated"] is True
 
 

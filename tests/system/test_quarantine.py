@@ -217,8 +217,8 @@ def test_from_refusal_to_the_store(place: Place) -> None:
     assert '"values": {"intensity": 2}' in said
 
     assert place.gaoxin("retry", "--dry-run")[1].splitlines()[:2] == [
-        "1 readings can be sent",
-        "0 of 2 messages would be settled",
+        "readings that can be sent: 1",
+        "messages that would be settled: 0 of 2",
     ]
     # The cause is mended: the device is registered
     registries.write(place.folder / "devices.json", Registry([*SMALL, link("td-new")]))
@@ -227,7 +227,7 @@ def test_from_refusal_to_the_store(place: Place) -> None:
     assert "the ingest worker ingest still reads by another registry" in said
     place.restart()
     code, said = place.gaoxin("retry", "--device", "td-new")
-    assert (code, said.splitlines()) == (0, ["1 readings were sent", "1 of 1 messages are settled"])
+    assert (code, said.splitlines()) == (0, ["readings sent: 1", "messages settled: 1 of 1"])
     wait_until(lambda: "td-new" in place.store.latest(), "it is in the store")
     code, said = place.gaoxin("list")
     assert "td-new" not in said
@@ -241,7 +241,7 @@ def test_from_refusal_to_the_store(place: Place) -> None:
         (("show", "w9-0"), 1, "no such message waits in quarantine"),
         (("retry", "w9-0"), 1, "Nothing was done"),
         (("list", "--reason", "rage"), 2, "Known: topic, size, json"),
-        (("list", "--device", "td-9"), 0, "nothing waits in quarantine"),
+        (("list", "--device", "td-9"), 0, "nothing like this waits in quarantine; 2 others do"),
     ],
 )
 def test_wrong_requests_say_what_is_wrong(place: Place, arguments: tuple[str, ...], code: int, words: str) -> None:
