@@ -44,6 +44,7 @@ def open_store(settings: Settings, registry: Registry) -> Store:
         s.kind,
         registry,
         path=settings.data / "observations.duckdb",
+        memory_mb=s.memory_mb,
         url=s.url,
         org=s.org,
         bucket=s.bucket,

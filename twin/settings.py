@@ -42,6 +42,7 @@ class Store(Section):
     kind: Literal["duckdb", "influx", "memory"] = Field(
         "duckdb", description="duckdb: a file in the data folder; influx: a server; memory: gone at the end"
     )
+    memory_mb: int = Field(128, ge=64, description="most MiB that DuckDB takes for its cache and its work")
     url: str = Field("http://127.0.0.1:8086", description="InfluxDB's address")
     org: str = Field("gaoxin", description="InfluxDB's organisation")
     bucket: str = Field("gaoxin/autogen", description="InfluxDB's bucket (on 1.x: database/retention policy)")

@@ -117,13 +117,17 @@ def open_store(
     registry: Registry,
     *,
     path: Path,
+    memory_mb: int,
     url: str,
     org: str,
     bucket: str,
     token: str,
     timeout_s: float,
 ) -> Store:
-    """The store of this kind; `path` is for duckdb, the rest for influx. Raises StoreError with the remedy."""
+    """The store of this kind; `path` and `memory_mb` are for duckdb, the rest for influx.
+
+    Raises StoreError with the remedy.
+    """
     # Each backend brings a large library: only the one in use is imported
     match kind:
         case "memory":
@@ -133,7 +137,7 @@ def open_store(
         case "duckdb":
             from twin.store.duckdb import DuckDBStore
 
-            return DuckDBStore(registry, path)
+            return DuckDBStore(registry, path, memory_mb=memory_mb)
         case "influx":
             from twin.store.influx import InfluxStore
 

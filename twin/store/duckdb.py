@@ -26,8 +26,10 @@ _NEVER = -(1 << 62)
 
 
 class DuckDBStore:
-    def __init__(self, registry: Registry, path: Path) -> None:
-        self.registry, self.path = registry, path
+    """`memory_mb`: MiB for DuckDB's cache and its work; by itself it would take most of the machine, over the weeks."""
+
+    def __init__(self, registry: Registry, path: Path, *, memory_mb: int = 128) -> None:
+        self.registry, self.path, self.memory_mb = registry, path, memory_mb
         self._names = count()
         self._lock = threading.Lock()
         self._opening = threading.Lock()
@@ -39,7 +41,7 @@ class DuckDBStore:
 
     def _open(self) -> None:
         """Open the file and learn from it what was written, whatever this process believes."""
-        self._db = duckdb.connect(str(self.path))
+        self._db = duckdb.connect(str(self.path), config={"memory_limit": f"{self.memory_mb}MiB"})
         self._inode = os.stat(self.path).st_ino
         self._mark: dict[str, int] = {}
         self._latest: dict[str, Observation] = {}
