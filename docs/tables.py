@@ -9,8 +9,10 @@ from pydantic import BaseModel
 
 from ingest.decode import Reason
 from ingest.mapping import FeedKeys, GatewayKeys, ValueKeys
+from layers import zone
 from twin import meters
-from twin.observation import METRICS
+from twin.observation import KINDS, METRICS
+from twin.registry import NEEDED
 from twin.settings import SECRETS, Settings, fields
 
 DOCS = Path(__file__).parent
@@ -74,9 +76,25 @@ def accounts() -> str:
     return "\n".join(rows)
 
 
+def kinds() -> str:
+    rows = []
+    for kind in KINDS.values():
+        needs = ", ".join(f"`{n}`" for n in NEEDED.get(kind.name, ()))
+        metrics = ", ".join(f"`{m}`" for m in kind.metrics)
+        rows.append(f"| `{kind.name}` | `{kind.domain}` | {metrics} | {needs} |")
+    return "\n".join(rows)
+
+
+def districts() -> str:
+    frame = zone.layer("districts")
+    return "\n".join(f"| `{i}` | {name} |" for i, name in zip(frame["id"], frame["name"], strict=True))
+
+
 TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "engineers.md": {"key": settings, "metric": metrics},
     "integrators.md": {
+        "kind": kinds,
+        "district": districts,
         "reason": reasons,
         "feed key": keys(FeedKeys),
         "value key": keys(ValueKeys),

@@ -58,7 +58,8 @@ def try_samples(lines: Iterable[str], decoder: Decoder, now: int) -> tuple[str, 
         if gateway is not None:
             count["taken"] += 1
             count["gateway states"] += 1
-            said.append(f"    gateway {gateway[0]} is {'online' if gateway[1] else 'offline'}")
+            word = "online" if gateway[1] else "offline (any word but that of `online` is)"
+            said.append(f"    gateway {gateway[0]} is {word}")
             continue
         found = decoder.decode(topic, raw, received)
         count["taken"] += not found.rejections

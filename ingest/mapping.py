@@ -71,7 +71,9 @@ def _as_table(value: Any) -> Any:
 class FeedKeys(Keys):
     name: str = Field(min_length=1, description="what faults and logs call it")
     topic: str = Field(description="the MQTT topic; `{part}` is any one level and gives it a name, a last `#` the rest")
-    each: str | None = Field(None, description="path of the items, where one message holds several readings")
+    each: str | None = Field(
+        None, description="path of the items, where one message holds several readings, such as `$.data[*]`"
+    )
     device: str = Field(description="the device's id: text with parts of the topic such as `{part}`, or a path")
     at: str | None = Field(None, description="path of the time of the reading; without it, the time of receipt")
     time: str | None = Field(
@@ -202,6 +204,8 @@ class Feed:
             raise MappingFault(f"{self._where}: {why}") from None
         if not items:
             raise MappingFault(f"{self._where}: nothing at {self._each}")
+        if len(items) == 1 and isinstance(items[0], list):
+            raise MappingFault(f"{self._where}: {self._each} is a list, not its items: write {self._each}[*]")
         found: list[Reading | MappingFault] = []
         for number, item in enumerate(items, 1):
             found += self._reading(f"{self._where}, item {number}", parts, body, item)

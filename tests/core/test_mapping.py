@@ -708,3 +708,13 @@ def test_the_example_in_the_docs_says_what_the_docs_say(tmp_path: Path) -> None:
 def test_every_key_has_a_description() -> None:
     for model in (FeedKeys, ValueKeys, GatewayKeys):
         assert all(field.description for field in model.model_fields.values())
+
+
+def test_a_list_named_for_its_items_is_told(tmp_path: Path) -> None:
+    (tmp_path / "m.toml").write_text(
+        '[[feed]]\nname = "v"\ntopic = "v"\neach = "$.m"\ndevice = "@.id"\n[feed.values]\nintensity = "@.n"\n',
+        encoding="utf-8",
+    )
+    mapping = read(tmp_path / "m.toml", SMALL, prefix=PREFIX)
+    with pytest.raises(MappingFault, match=r"\$\.m is a list, not its items: write \$\.m\[\*\]"):
+        mapping.readings("v", {"m": [{"id": "td-1", "n": 3}]})
