@@ -72,7 +72,7 @@ class FeedKeys(Keys):
     name: str = Field(min_length=1, description="what faults and logs call it")
     topic: str = Field(description="the MQTT topic; `{part}` is any one level and gives it a name, a last `#` the rest")
     each: str | None = Field(
-        None, description="path of the items, where one message holds several readings, such as `$.data[*]`"
+        None, description="path of the items of a message that holds several readings, such as `$.data[*]`"
     )
     device: str = Field(description="the device's id: text with parts of the topic such as `{part}`, or a path")
     at: str | None = Field(None, description="path of the time of the reading; without it, the time of receipt")
