@@ -6,6 +6,7 @@ listed in `retried`, and no longer shown.
 """
 
 import base64
+import logging
 import os
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +15,8 @@ from pathlib import Path
 import msgspec
 
 from ingest.decode import LARGEST, Rejection
+
+log = logging.getLogger("gaoxin.ingest")
 
 LIMIT = 64 << 20  # bytes of one file
 NEWEST = 20  # entries shown on a screen
@@ -190,4 +193,8 @@ def _retried(folder: Path) -> set[str]:
     try:
         return set((folder / _RETRIED).read_text(encoding="utf-8", errors="replace").split())
     except FileNotFoundError:
+        return set()
+    except OSError as error:
+        # Written by another account: what was settled is shown once more, which harms nobody
+        log.warning("%s cannot be read: %s", folder / _RETRIED, error.strerror)
         return set()
