@@ -146,8 +146,13 @@ class Node:
         ahead must not cost the store within the hour.
         """
         note = self.settings.data / f"forgotten-{self.settings.ingest.worker}.json"
-        before = self.clock.now() - self.settings.store.retention_days * DAY
-        last = msgspec.json.decode(note.read_bytes(), type=int) if note.exists() else before
+        retention = self.settings.store.retention_days * DAY
+        before = self.clock.now() - retention
+        if note.exists():
+            last = msgspec.json.decode(note.read_bytes(), type=int)
+        else:
+            newest = max((o.received for o in self.store.latest().values()), default=self.clock.now())
+            last = newest - retention
         if before > last + FORGET_MOST:
             log.warning(
                 "retention: %d days at once; two are forgotten an hour. Is the clock right?", (before - last) // DAY

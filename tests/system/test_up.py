@@ -123,8 +123,12 @@ def test_two_on_one_folder_and_a_taken_port_are_refused_in_words(tmp_path: Path)
         assert found.returncode == 2
         assert "another gaoxin already runs" in found.stderr
         assert "Traceback" not in found.stderr
-        # and the file's owner is named to whoever else opens it
+        # The doctor leaves a running twin alone, and sends to its own word
         found = run(tmp_path, "doctor", GAOXIN_DATA=twin.env["GAOXIN_DATA"])
+        assert found.returncode == 0, found.stderr
+        assert "runs on this data folder" in found.stdout
+        # and the file's owner is named to whoever else opens it
+        found = run(tmp_path, "backfill", GAOXIN_DATA=twin.env["GAOXIN_DATA"])
         assert found.returncode == 1
         assert "observations.duckdb" in found.stderr
         assert "Traceback" not in found.stderr
