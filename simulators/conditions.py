@@ -15,8 +15,9 @@ import hashlib
 import math
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -60,16 +61,67 @@ class Weather:
         )
 
 
+class Front(NamedTuple):
+    """A wall of dust that travels with its wind. `at` UTC ms: when its edge stands over the middle of the zone; it
+    comes from `wind_from` degrees at `speed` m/s. Behind the edge PM10 rises by `peak` µg/m³ over `rise` minutes,
+    stays for `plateau` minutes and then falls with the time constant `tau` minutes."""
+
+    at: int
+    wind_from: float
+    speed: float
+    peak: float
+    rise: float
+    plateau: float
+    tau: float
+
+
+class Leak(NamedTuple):
+    """Organic vapour let out at a place (m east and north, see `plane`), `rate` mg/s from `begin` to `end`, UTC ms."""
+
+    east: float
+    north: float
+    rate: float
+    begin: int
+    end: int
+
+
+class Sound(NamedTuple):
+    """A source of noise at a place (m east and north): `level` dB(A) at 10 m, spreading as a point."""
+
+    east: float
+    north: float
+    level: float
+
+
+class Concern(NamedTuple):
+    """What makes people call: `subject` is a metric of the city grid, about `per_hour` calls more in all, spread about
+    a place (m east and north) with a standard deviation of `reach` m."""
+
+    subject: str
+    east: float
+    north: float
+    per_hour: float
+    reach: float
+
+
 @dataclass(slots=True)
 class Conditions:
     """One step of the zone. `at` UTC ms; `hour` Asia/Shanghai, 0 to 24 with fraction; `weekday` 0 is Monday; `sun` the
     elevation in degrees.
 
-    What a scenario may turn: `weather`; `demand` (factor on traffic); `capacity` (factor a link, 1 = all lanes open);
-    `visitors` (extra arrivals a minute, a car park); `cooling` (share of the chillers in service); `river` (m³/s);
-    `regional` (factor on the pollution that blows in).
+    What a scenario may turn, beside `weather`; links, car parks and chillers are in registry order:
+
+    - traffic: `demand`, a factor on all trips; `capacity`, a factor a link on what passes at its end (0: closed);
+      `entering`, veh/h more that begin a trip on a link; `pace`, a factor on free speed
+    - parking: `visitors`, arrivals a minute more a car park; `leaving`, the share of its parked cars that leave in this
+      minute, beyond those whose time is up; `shut`, 1 where no one is let in
+    - compute: `chillers`, the share of each that can run; `curtailed`, the share of IT power the grid asks back
+    - air, noise: `regional`, a factor on what blows in; `works`, a factor on local sources but traffic; `fronts`,
+      `leaks`, `sounds`
+    - water, city: `river` m³/s; `concerns`
+
     What domains leave for one another: `flow` veh/h and `speed` km/h a link; `searching` veh/h a link, the drivers whom
-    full car parks turned away in the same minute. Links and car parks are in registry order.
+    full car parks turned away in the same minute.
     """
 
     at: int
@@ -79,14 +131,25 @@ class Conditions:
     sun: float
     weather: Weather
     capacity: Array
+    entering: Array
     visitors: Array
+    leaving: Array
+    shut: Array
+    chillers: Array
     flow: Array
     speed: Array
     searching: Array
     demand: float = 1.0
+    pace: float = 1.0
     cooling: float = 1.0
+    curtailed: float = 0.0
     river: float = 60.0
     regional: float = 1.0
+    works: float = 1.0
+    fronts: list[Front] = field(default_factory=list)
+    leaks: list[Leak] = field(default_factory=list)
+    sounds: list[Sound] = field(default_factory=list)
+    concerns: list[Concern] = field(default_factory=list)
 
     @property
     def weekend(self) -> bool:

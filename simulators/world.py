@@ -96,6 +96,7 @@ class World:
     def _conditions(self, at: int) -> Conditions:
         hour, weekday, day = calendar(at)
         links, parks = len(self.devices[Domain.TRAFFIC]), len(self.devices[Domain.PARKING])
+        chillers = sum(d.kind == "chiller" for d in self.devices[Domain.COMPUTE])
         return Conditions(
             at=at,
             hour=hour,
@@ -105,7 +106,11 @@ class World:
             weather=environment.weather(self.seed, at),
             river=environment.river(self.seed, at),
             capacity=np.ones(links),
+            entering=np.zeros(links),
             visitors=np.zeros(parks),
+            leaving=np.zeros(parks),
+            shut=np.zeros(parks),
+            chillers=np.ones(chillers),
             flow=np.zeros(links),
             speed=np.zeros(links),
             searching=np.zeros(links),
