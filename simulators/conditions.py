@@ -118,7 +118,7 @@ class Conditions:
     - compute: `chillers`, the share of each that can run; `curtailed`, the share of IT power the grid asks back
     - air, noise: `regional`, a factor on what blows in; `works`, a factor on local sources but traffic; `fronts`,
       `leaks`, `sounds`
-    - water, city: `river` m³/s; `concerns`
+    - water, city: `river` m³/s; `concerns`; and for all that draws power, `voltage` of the grid, per unit
 
     What domains leave for one another: `flow` veh/h and `speed` km/h a link; `searching` veh/h a link, the drivers whom
     full car parks turned away in the same minute.
@@ -143,6 +143,7 @@ class Conditions:
     pace: float = 1.0
     cooling: float = 1.0
     curtailed: float = 0.0
+    voltage: float = 1.0
     river: float = 60.0
     regional: float = 1.0
     works: float = 1.0
