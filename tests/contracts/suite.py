@@ -200,6 +200,8 @@ class StoreContract:
         assert store.series("pk-1", "availableSpotNumber", T0, T0 + 9 * MINUTE).mean.tolist() == [90.0]
         assert store.zone(T0 + MINUTE)["pk-1"].received == T0 + MINUTE + 3
         assert store.latest()["pk-1"].values == {"occupancy": 0.3}
+        # A domain whose devices had nothing to say in the last seconds of a range
+        assert store.load(Domain.PARKING, table.slice(0, 0)) == 0
 
     def test_an_empty_batch_is_nothing(self, store: Store) -> None:
         assert store.write([]) == (0, [])

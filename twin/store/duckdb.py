@@ -106,6 +106,7 @@ class DuckDBStore:
 
     def _store(self, tables: dict[Domain, pa.Table]) -> None:
         """All of it or, when it fails, none of it."""
+        tables = {domain: table for domain, table in tables.items() if table.num_rows}
         self._still_there()
         with self._lock, self._cursor() as cursor:
             cursor.begin()
