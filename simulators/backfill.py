@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from simulators.conditions import STEP, Array, Ints, stream
-from simulators.publish import DECIMALS, schedule
+from simulators.timetable import DECIMALS, schedule
 from simulators.world import World
 from twin.clock import HOUR
 from twin.observation import Domain, columns

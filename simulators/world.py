@@ -19,8 +19,8 @@ from simulators.city import City
 from simulators.compute import Compute
 from simulators.conditions import STEP, Array, Conditions, calendar, stream, sun_elevation
 from simulators.environment import Environment
+from simulators.faults import Fault, Faults
 from simulators.parking import Parking
-from simulators.scenarios import Scenario
 from simulators.traffic import Traffic
 from twin.clock import local
 from twin.observation import Domain, columns
@@ -48,12 +48,25 @@ class Model(Protocol):
     def read(self, now: Conditions, rng: np.random.Generator) -> dict[str, Array]: ...
 
 
+class Scenario(Protocol):
+    """What is laid over the ordinary day: `apply` changes the conditions of a step before any domain reads them, and
+    `faults` are those of the sensors, with their times."""
+
+    def apply(self, now: Conditions) -> None: ...
+
+    @property
+    def faults(self) -> Sequence[Fault]: ...
+
+
 class World:
-    """`at`: UTC ms of the last step made, a whole minute. `scenarios` may be added to while it runs."""
+    """`at`: UTC ms of the last step made, a whole minute. Scenarios may be added and removed while it runs."""
 
     def __init__(self, registry: Registry, *, seed: int, start: int, scenarios: Sequence[Scenario] = ()) -> None:
         self.registry, self.seed = registry, seed
-        self.scenarios = list(scenarios)
+        self.scenarios: list[Scenario] = []
+        self.faults = Faults(registry, seed)
+        for scenario in scenarios:
+            self.add(scenario)
         self.devices = {domain: registry.of(domain) for domain in Domain}
         # In this order within a step: parking sees no one, air and noise see the traffic of the same minute
         self.models: dict[Domain, Model] = {
@@ -68,6 +81,17 @@ class World:
         midnight = local(start).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
         self.at = round(midnight.timestamp() * 1000) - STEP
         self.advance(start)
+
+    def add(self, scenario: Scenario) -> None:
+        self.scenarios.append(scenario)
+        for fault in scenario.faults:
+            self.faults.add(fault)
+
+    def remove(self, scenario: Scenario) -> None:
+        """From the next step on it is as if it had never begun; what it set going goes on by itself."""
+        self.scenarios.remove(scenario)
+        for fault in scenario.faults:
+            self.faults.remove(fault)
 
     def advance(self, to: int) -> None:
         """Step on until the last whole minute up to `to` (UTC ms). A time already passed changes nothing."""

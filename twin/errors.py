@@ -33,6 +33,10 @@ class StoreAwayError(StoreError):
     """The store did not answer within its time-out: nothing is known to be written; try again later."""
 
 
+class LedgerError(TheirError):
+    """The ledger's database cannot be reached, or is not as this program needs it."""
+
+
 class BrokerError(TheirError):
     """The broker cannot be reached or refused the connection."""
 

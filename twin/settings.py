@@ -51,6 +51,14 @@ class Store(Section):
     retention_days: int = Field(400, ge=1, description="observations older than this are forgotten, days")
 
 
+class Ledger(Section):
+    url: SecretStr = Field(
+        SecretStr(""),
+        description="database of what must be transactional; default: ledger.sqlite in the data folder. "
+        "PostgreSQL: postgresql+psycopg://user:password@host/name. Environment only",
+    )
+
+
 class Ingest(Section):
     worker: str = Field(
         "ingest",
@@ -103,6 +111,7 @@ class Settings(Section):
     layers: Path | None = Field(None, description="folder of your own layers; default: `layers` in the data folder")
     broker: Broker = Broker()
     store: Store = Store()
+    ledger: Ledger = Ledger()
     ingest: Ingest = Ingest()
     engine: Engine = Engine()
     web: Web = Web()
@@ -114,7 +123,7 @@ class Settings(Section):
         return self.layers or self.data / "layers"
 
 
-SECRETS = frozenset({"broker.password", "store.token"})
+SECRETS = frozenset({"broker.password", "store.token", "ledger.url"})
 
 
 def fields(model: type[BaseModel] = Settings, under: str = "") -> dict[str, FieldInfo]:

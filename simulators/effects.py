@@ -1,0 +1,369 @@
+"""What each scenario of scenarios.toml does to the conditions, minute by minute, and what is then true.
+
+A function a scenario: given the places of a zone and a start (UTC ms) it looks up once whom it concerns and returns the
+plot. Effects are pure functions of the conditions and the minutes since the start. Parameters follow the sources that
+each names, else they are assumptions.
+"""
+
+import math
+
+import numpy as np
+
+from simulators.conditions import Concern, Conditions, Front, Leak, Sound, plane, sun_elevation
+from simulators.environment import hydrograph
+from simulators.faults import Fault, Kind
+from simulators.scenarios import Fact, Places, Plot
+from twin.clock import MINUTE
+
+ONE_OF_THREE_BLOCKED = 0.49  # of capacity: HCM 2010, exhibit 10-17
+
+
+def s01(places: Places, start: int) -> Plot:
+    """One of three lanes blocked for 35 minutes in the middle of 西环路, towards the works."""
+    link = places.middle("road:ns:02", "n")
+    site = places.mask(len(places.links), [link])
+
+    def effect(now: Conditions, t: float) -> None:
+        if t < 35:
+            now.capacity[site] *= ONE_OF_THREE_BLOCKED
+
+    id = places.links[link].id
+    return Plot(effect, [Fact("One of three lanes blocked", [id], 0, 35, "yellow")])
+
+
+def s02(places: Places, start: int) -> Plot:
+    """Dust as in April 2018 (咸阳 PM10 552, 渭南 1,150 µg/m³): a front from the north-west at 10 m/s."""
+    front = Front(start, wind_from=290.0, speed=10.0, peak=760.0, rise=150.0, plateau=480.0, tau=480.0)
+    kites = [i for i, d in enumerate(places.lots) if d.attributes.get("poi") == "poi:kite"]
+
+    def effect(now: Conditions, t: float) -> None:
+        share = _trapezium(t, 30, 720, 1_200)
+        sky = now.weather
+        sky.wind += (10.0 - sky.wind) * share
+        sky.wind_from = _turned(sky.wind_from, 290.0, share)
+        sky.humidity += (0.18 - sky.humidity) * share
+        now.fronts.append(front)
+        now.pace *= 1 - 0.12 * _trapezium(t, 150, 630, 1_200)
+        if t > 60:
+            # The kite festival is called off: who is there drives home within the hour, and no one comes
+            now.shut[kites] = 1.0
+            now.leaving[kites] = 0.05
+
+    air = [d.id for d in places.of("air-station")]
+    return Plot(effect, [Fact("Dust storm", air, 0, 1_200, "red")])
+
+
+def s03(places: Places, start: int) -> Plot:
+    regular = [i for i, d in enumerate(places.chillers) if not d.attributes.get("standby")]
+    first, second = regular[0], regular[1 % len(regular)]
+
+    def effect(now: Conditions, t: float) -> None:
+        now.chillers[first] = 0.0
+        if t < 18:
+            now.chillers[second] = 0.0
+
+    names = [places.chillers[i].id for i in (first, second)]
+    servers = [d.id for d in places.of("server")]
+    return Plot(
+        effect,
+        [
+            Fact("Chiller tripped", names[:1], 0, 75, "orange"),
+            Fact("Chiller tripped", names[1:], 0, 18, "orange"),
+            Fact("Cold aisle too warm", servers, 2, 35, "orange"),
+        ],
+    )
+
+
+def s04(places: Places, start: int) -> Plot:
+    """The flood of 26 September 2021 at 咸阳站: 3,150 m³/s at 14:00, 6,050 at 05:54 of the next day."""
+    embankment = places.mask(len(places.links), places.road("road:ew:15"))
+    bridge = places.mask(len(places.links), places.road("bridge:wei"))
+    banks = [i for i, d in enumerate(places.lots) if d.attributes.get("use") == "park"]
+
+    def effect(now: Conditions, t: float) -> None:
+        now.river = hydrograph(t / 60)
+        if now.river > 3_000:
+            now.capacity[embankment] = 0.0
+            now.shut[banks] = 1.0
+            now.leaving[banks] = 0.04
+        if now.river > 4_500:
+            now.capacity[bridge] *= 0.25
+
+    def while_above(discharge: float) -> tuple[float, float]:
+        above = [t for t in range(0, 4_320, 5) if hydrograph(t / 60) > discharge]
+        return (above[0], above[-1] + 5) if above else (0, 0)
+
+    river = [d.id for d in places.of("water-station", district="dist:river")]
+    return Plot(
+        effect,
+        [
+            Fact("Wei above 3,000 m³/s", river, *while_above(3_000), "blue"),
+            Fact("Wei above 4,500 m³/s", river, *while_above(4_500), "yellow"),
+            Fact("Embankment road closed", _ids(places, embankment), *while_above(3_000), "yellow"),
+        ],
+    )
+
+
+CAR_SHARE, IN_A_CAR = 0.35, 2.4
+FESTIVAL = 25_000
+
+
+def s05(places: Places, start: int) -> Plot:
+    """25,000 people from 17:30 to 19:00, music from 19:00 to 22:00, and all of them home by 22:50."""
+    lots = [places.lot("poi:lsd-park"), places.lot("poi:music")]
+    stage = plane([places.lots[lots[1]]])[0]
+    spaces = np.array([places.lots[i].number("capacity") for i in lots])
+    cars = FESTIVAL * CAR_SHARE / IN_A_CAR * spaces / spaces.sum()
+    around = [i for i in places.near(places.lots, plane([places.lots[lots[0]]])[0], within=900.0) if i not in lots]
+
+    def effect(now: Conditions, t: float) -> None:
+        now.visitors[lots] += cars * _gamma(t, 3.0, 20.0)
+        if 90 <= t < 270:
+            now.sounds.append(Sound(float(stage[0]), float(stage[1]), 92.0))
+        if t < 270:
+            # Who has come for the music stays for it
+            now.staying[lots] = 1.0
+        elif 275 <= t < 330:
+            now.leaving[[*lots, *around]] = 0.036
+
+    beside = places.near(places.links, stage, most=6)
+    monitors = [d.id for d in places.of("noise-monitor")]
+    near = [monitors[i] for i in places.near(places.of("noise-monitor"), stage, within=600.0)]
+    return Plot(
+        effect,
+        [
+            Fact("Car parks of the festival full", [places.lots[i].id for i in lots], 70, 275, "yellow"),
+            Fact("Streets around the festival jammed", [places.links[i].id for i in beside], 60, 120, "yellow"),
+            Fact("Festival loud", near, 90, 270, "yellow"),
+            Fact("Streets around the festival jammed", [places.links[i].id for i in beside], 275, 330, "yellow"),
+        ],
+    )
+
+
+def s06(places: Places, start: int) -> Plot:
+    stations = [d for d in places.of("air-station") if "downwind" in d.attributes]
+    if not stations:
+        raise RegistryError("scenario S06 needs air stations with the attribute downwind (metres from the plant)")
+    downwind = sorted((d for d in stations if d.number("downwind") > 0), key=lambda d: d.number("downwind"))
+    points = plane(downwind)
+    south_east = np.array([math.sqrt(0.5), -math.sqrt(0.5)])
+    source = points[0] - downwind[0].number("downwind") * south_east
+    leak = Leak(float(source[0]), float(source[1]), 4_000.0, start, start + 55 * MINUTE)
+
+    def effect(now: Conditions, t: float) -> None:
+        now.weather.wind, now.weather.wind_from, now.weather.rain = 1.2, 315.0, 0.0
+        now.leaks.append(leak)
+        if 8 <= t < 150:
+            # People along the plume notice it as it reaches them, and call less when it has gone by
+            for metres in (300.0, 900.0, 1_600.0):
+                since = t - 8 - metres / 1.2 / 60
+                if since > 0:
+                    at = source + metres * south_east
+                    calls = 22.0 * min(since / 10, 1.0) * (1.0 if t < 75 else math.exp(-(t - 75) / 30))
+                    now.concerns.append(Concern("odourReports", float(at[0]), float(at[1]), calls, 350.0))
+
+    return Plot(
+        effect,
+        [
+            Fact("Solvent leak", [downwind[0].id], 2, 75, "orange"),
+            *(Fact("Vapour cloud", [d.id], d.number("downwind") / 1.2 / 60, 90, "yellow") for d in downwind[1:]),
+        ],
+    )
+
+
+def s07(places: Places, start: int) -> Plot:
+    """The gateways of the equipment park that its air stations hang on are lost; eight sensors elsewhere in it freeze
+    and three clocks run 47 s ahead. The gateways keep what they hear and send it when they are back."""
+    end = start + 95 * MINUTE
+    here = places.of(*{d.kind for d in places.registry}, district="dist:equipment")
+    lost = sorted({d.gateway for d in here if d.kind == "air-station" and d.gateway})
+    silent = [d.id for d in here if d.gateway in lost]
+    left = [d.id for d in here if d.gateway not in lost]
+    frozen, skewed = left[:8], left[8:11]
+    faults = [
+        Fault(Kind.OUTAGE, frozenset(silent), start, end, 0.0, frozenset(lost)),
+        Fault(Kind.FREEZE, frozenset(frozen), start, end),
+        Fault(Kind.SKEW, frozenset(skewed), start, end, 47.0),
+    ]
+    return Plot(
+        lambda now, t: None,
+        [
+            Fact("Gateways lost", silent, 0, 95, "blue"),
+            Fact("Sensors repeat one value", frozen, 0, 95, "blue"),
+            Fact("Clocks 47 s ahead", skewed, 0, 95, "blue"),
+        ],
+        faults,
+    )
+
+
+DIP = 0.7  # per unit, for 180 ms; the minute it falls in shows it
+
+
+def s08(places: Places, start: int) -> Plot:
+    centre = plane(places.of("link-detector", district="dist:display") or list(places.links)).mean(axis=0)
+    dark = places.mask(len(places.links), places.into_junctions(centre, 14))
+    street = [d.id for d in places.of("link-detector", "street-light", "noise-monitor", district="dist:display")]
+
+    def effect(now: Conditions, t: float) -> None:
+        if t < 1:
+            now.voltage = DIP
+            now.chillers[:] = 0.0
+        if t < 10:
+            now.capacity[dark] *= 0.5
+
+    return Plot(
+        effect,
+        [
+            Fact("Voltage dip", [d.id for d in places.of("power-unit")], 0, 1, "yellow"),
+            Fact("Chillers restart", [d.id for d in places.chillers], 0, 5, "yellow"),
+            Fact("Signals dark", _ids(places, dark), 0, 10, "yellow"),
+            Fact("Street sensors without power", street, 0, 4, "blue"),
+        ],
+        [Fault(Kind.OUTAGE, frozenset(street), start, start + 4 * MINUTE, 1.0)],
+    )
+
+
+def s09(places: Places, start: int) -> Plot:
+    """Two and a half days under a sinking lid, a day of it at its lowest, then a cold front."""
+    front = 84.0 * 60
+
+    def effect(now: Conditions, t: float) -> None:
+        sky = now.weather
+        if t < front:
+            lid = 600 - 420 * min(t / 3_600, 1.0)
+            sky.mixing_height = min(sky.mixing_height, lid)
+            sky.wind = min(sky.wind, 0.7)
+            sky.humidity = max(sky.humidity, 0.70 + 0.2 * min(t / 1_800, 1.0))
+            sky.rain = 0.0
+        else:
+            share = min((t - front) / 60, 1.0)
+            sky.wind += (6.0 - sky.wind) * share
+            sky.wind_from = _turned(sky.wind_from, 310.0, share)
+            sky.mixing_height += (1_500 - sky.mixing_height) * share
+            sky.humidity += (0.35 - sky.humidity) * share
+            now.regional *= 1 - 0.65 * share
+
+    air = [d.id for d in places.of("air-station")]
+    return Plot(effect, [Fact("Heavy pollution", air, 48 * 60, front, "orange")])
+
+
+MAXIMA = (36.0, 38.0, 40.5)  # °C of the three days
+JULY = 200  # day of the year: the 20th
+
+
+def s10(places: Places, start: int) -> Plot:
+    """High summer, whatever the date: three days with a wet bulb of 25 to 27 °C in the afternoon."""
+
+    def effect(now: Conditions, t: float) -> None:
+        days = _day(now.at) - _day(start)
+        now.day_of_year = JULY + now.hour / 24
+        now.sun = sun_elevation(now.at + (JULY - _day_of_year(now.at)) * DAY)
+        sky = now.weather
+        sky.temperature = MAXIMA[min(days, 2)] - 5.5 * (1 - math.cos(2 * math.pi * (now.hour - 15.5) / 24))
+        # The vapour in the air hardly changes over a day: a dew point of 21.3 to 22.1 °C
+        sky.humidity = min(_vapour(21.3 + 0.4 * days) / _vapour(sky.temperature), 0.95)
+        sky.rain, sky.cloud, sky.wind = 0.0, 0.1, min(sky.wind, 2.0)
+        sky.solar = 950 * max(math.sin(math.radians(now.sun)), 0.0)
+        sky.mixing_height = 350 + 1_500 * max(math.sin(math.pi * (now.hour - 8) / 13.5), 0.0)
+        if 15 <= now.hour < 18:
+            now.curtailed = 0.15
+
+    centre = [d.id for d in places.of("compute-centre")]
+    sky = [d.id for d in places.of("weather-station")]
+    return Plot(
+        effect,
+        [
+            Fact("Heat above 37 °C", sky, 25 * 60, 30 * 60, "orange"),
+            Fact("Heat above 40 °C", sky, 50 * 60, 53 * 60, "red"),
+            Fact("PUE over target", centre, 60, 4_320, "yellow"),
+            *(Fact("Grid asks power back", centre, 180 + 1_440 * d, 360 + 1_440 * d, "yellow") for d in range(3)),
+        ],
+    )
+
+
+def s11(places: Places, start: int) -> Plot:
+    """62 mm in two hours, most of it in the first (3 h of 50 mm: orange)."""
+    rail = [d for d in places.of("underpass") if d.attributes.get("under") == "rail"] or places.of("underpass")
+    road = str(rail[0].attributes.get("road", ""))
+    over = [d.id for d in places.of("weather-station")]
+
+    def effect(now: Conditions, t: float) -> None:
+        now.weather.rain += pour(t)
+        share = min(pour(t) / 5, 1.0)
+        now.weather.cloud = max(now.weather.cloud, share)
+        now.weather.solar *= 1 - 0.85 * share
+        now.weather.humidity = max(now.weather.humidity, 0.95 * share)
+
+    return Plot(
+        effect,
+        [
+            Fact("Cloudburst", over, 0, 120, "orange"),
+            Fact("Underpass flooded", [rail[0].id], 25, 180, "orange"),
+            Fact("Road closed", _ids(places, places.mask(len(places.links), places.under(rail[0]))), 25, 180, "orange"),
+        ]
+        if road
+        else [Fact("Cloudburst", over, 0, 120, "orange")],
+    )
+
+
+def pour(t: float) -> float:
+    """mm/h at t minutes: rises within 10, 45 until the first hour, then less; 62 mm in all."""
+    return float(np.interp(t, (0, 10, 60, 70, 110, 120), (0, 47, 47, 19, 17, 0), left=0, right=0))
+
+
+def s12(places: Places, start: int) -> Plot:
+    """At poi:live: a full house of the arena goes home."""
+    lot = places.lot("poi:live")
+    there = plane([places.lots[lot]])[0]
+    kerb = places.mask(len(places.links), places.near(places.links, there, most=2))
+
+    def effect(now: Conditions, t: float) -> None:
+        if t < 45:
+            now.leaving[lot] = 0.024
+        if t < 60:
+            now.capacity[kerb] *= 0.65
+            now.entering[kerb] += 150.0
+
+    return Plot(
+        effect,
+        [
+            Fact("Queue at the exits of the car park", [places.lots[lot].id], 5, 45, "blue"),
+            Fact("Kerb lane blocked", _ids(places, kerb), 0, 60, "blue"),
+        ],
+    )
+
+
+# ---------------------------------------------------------------- shapes
+
+
+def _ids(places: Places, mask: Mask) -> list[str]:
+    return [places.links[int(i)].id for i in np.flatnonzero(mask)]
+
+
+def _day(at: int) -> int:
+    """Days since 1970, Asia/Shanghai."""
+    return (at + 8 * HOUR) // DAY
+
+
+def _day_of_year(at: int) -> int:
+    return local(at).timetuple().tm_yday - 1
+
+
+def _trapezium(t: float, rise: float, hold: float, end: float) -> float:
+    """0 to 1 within `rise` minutes, 1 until `hold`, back to 0 at `end`."""
+    return min(max(min(t / rise, (end - t) / (end - hold)), 0.0), 1.0)
+
+
+def _gamma(t: float, shape: float, scale: float) -> float:
+    """Density a minute of a gamma distribution."""
+    return float(t ** (shape - 1) * math.exp(-t / scale) / (math.gamma(shape) * scale**shape)) if t > 0 else 0.0
+
+
+def _turned(here: float, there: float, share: float) -> float:
+    """A wind direction on its way to another, degrees, the short way round."""
+    return (here + share * ((there - here + 180) % 360 - 180)) % 360
+
+
+def _vapour(temperature: float) -> float:
+    """Saturation vapour pressure, hPa (Magnus)."""
+    return 6.112 * math.exp(17.62 * temperature / (243.12 + temperature))
