@@ -4,14 +4,16 @@ The rows are those a live simulator would have published: same world, same perio
 period, same rounding.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from simulators.conditions import STEP, Array, Ints, stream
+from simulators.faults import Faults
 from simulators.timetable import DECIMALS, schedule
-from simulators.world import World
+from simulators.world import Scenario, World
 from twin.clock import HOUR
 from twin.observation import Domain, columns
 from twin.registry import Device, Registry
@@ -27,15 +29,17 @@ def fill(
     seed: int,
     start: int,
     end: int,
+    scenarios: Sequence[Scenario] = (),
     progress: Callable[[float], None] | None = None,
 ) -> int:
-    """Simulate [start, end), UTC ms, and load it; returns the number of rows handed to the store.
+    """Simulate [start, end), UTC ms, with scenarios laid over it, and load it; returns the number of rows handed to the
+    store.
 
     A device with a period under a minute is filled in once a minute: the world steps no finer. `progress` is told the
     share done, 0 to 1, after each chunk. Raises what `store.load` raises; running it again is harmless.
     """
     rows = 0
-    for until, tables in chunks(registry, seed=seed, start=start, end=end):
+    for until, tables in chunks(registry, seed=seed, start=start, end=end, scenarios=scenarios):
         for domain, table in tables.items():
             store.load(domain, table)
             rows += table.num_rows
@@ -44,11 +48,16 @@ def fill(
     return rows
 
 
-def chunks(registry: Registry, *, seed: int, start: int, end: int) -> Iterator[tuple[int, dict[Domain, pa.Table]]]:
-    """The rows of [start, end), some hours at a time: (up to when, a table a domain in (device, time) order)."""
+def chunks(
+    registry: Registry, *, seed: int, start: int, end: int, scenarios: Sequence[Scenario] = ()
+) -> Iterator[tuple[int, dict[Domain, pa.Table]]]:
+    """The rows of [start, end), some hours at a time: (up to when, a table a domain in (device, time) order).
+
+    What a sensor fault holds back is in the chunk in which it was read, with the time at which it arrives.
+    """
     if end <= start:
         return
-    world = World(registry, seed=seed, start=start)
+    world = World(registry, seed=seed, start=start, scenarios=scenarios)
     timetables = {domain: _Timetable(world.devices[domain]) for domain in Domain if world.devices[domain]}
     at = world.at
     while at < end:
@@ -62,27 +71,37 @@ def chunks(registry: Registry, *, seed: int, start: int, end: int) -> Iterator[t
         tables = {}
         for domain, timetable in timetables.items():
             latency = stream(seed, f"{domain}/latency", at // STEP)
-            tables[domain] = timetable.table(domain, steps, readings[domain], (start, end), latency)
+            rows = timetable.rows(domain, steps, readings[domain], (start, end), latency)
+            tables[domain] = _table(domain, timetable.devices, _disturbed(rows, timetable.devices, world.faults))
         yield stop, tables
         at = stop
+
+
+class _Rows(NamedTuple):
+    """`device` is a position in the domain; `values[metric]` is NaN where a device has none."""
+
+    device: Ints
+    at: Ints
+    received: Ints
+    values: dict[str, Array]
 
 
 class _Timetable:
     """When each device of a domain speaks: `offset` + k * `period`, ms since 1970, as the publisher has it."""
 
     def __init__(self, devices: tuple[Device, ...]) -> None:
+        self.devices = devices
         period, self._offset = schedule(devices)
         self._period = np.maximum(period, STEP)
-        self._names = pa.array([d.id for d in devices])
 
-    def table(
+    def rows(
         self,
         domain: Domain,
         steps: Ints,
         readings: list[Mapping[str, Array]],
         span: tuple[int, int],
         latency: np.random.Generator,
-    ) -> pa.Table:
+    ) -> _Rows:
         # The first deadline at or after the beginning of each minute, if it is within that minute and the span
         begin = steps[None, :] - self._offset[:, None]
         deadline = np.ceil(begin / self._period[:, None]) * self._period[:, None] + self._offset[:, None]
@@ -91,13 +110,44 @@ class _Timetable:
         device, _ = np.nonzero(due)
         at = at[due]
         received = at + latency.integers(40, 400, len(at))
-        data = {
-            "device": pa.DictionaryArray.from_arrays(pa.array(device.astype(np.int32)), self._names),
-            "at": pa.array(at),
-            "received": pa.array(received),
+        values = {
+            metric: np.stack([r[metric] for r in readings], axis=1)[due].round(DECIMALS[metric])
+            for metric in columns(domain)
+            if metric in readings[0]
         }
-        for metric in columns(domain):
-            if metric in readings[0]:
-                values = np.stack([r[metric] for r in readings], axis=1)[due].round(DECIMALS[metric])
-                data[metric] = pa.array(values, from_pandas=True)
-        return pa.table(data)
+        return _Rows(device, at, received, values)
+
+
+def _table(domain: Domain, devices: Sequence[Device], rows: _Rows) -> pa.Table:
+    names = pa.array([d.id for d in devices])
+    data = {
+        "device": pa.DictionaryArray.from_arrays(pa.array(rows.device.astype(np.int32)), names),
+        "at": pa.array(rows.at),
+        "received": pa.array(rows.received),
+    }
+    return pa.table(data | {m: pa.array(values, from_pandas=True) for m, values in rows.values.items()})
+
+
+def _disturbed(rows: _Rows, devices: Sequence[Device], faults: Faults) -> _Rows:
+    """What arrives of the rows when sensors and networks are at fault, in (device, time) order."""
+    wrong = faults.devices
+    touched = np.array([d.id in wrong for d in devices], bool)[rows.device]
+    begin, end = min((f.begin for f in faults.all), default=0), max((f.end for f in faults.all), default=0)
+    touched &= (rows.at >= begin) & (rows.at < end)
+    if not touched.any():
+        return rows
+    fields = list(rows.values)
+    found: list[tuple[int, int, int, list[float]]] = []
+    for i in np.flatnonzero(touched).tolist():
+        k, at = int(rows.device[i]), int(rows.at[i])
+        values = {m: v for m in fields if (v := float(rows.values[m][i])) == v}
+        for reading in faults.pass_on(devices[k], at, values):
+            received = int(rows.received[i]) + reading.late
+            found.append((k, reading.at, received, [reading.values.get(m, np.nan) for m in fields]))
+    times = np.array([f[:3] for f in found], np.int64).reshape(-1, 3).T
+    values_of = np.array([f[3] for f in found], np.float64).reshape(-1, len(fields)).T
+    left = ~touched
+    joined = [np.concatenate([old[left], new]) for old, new in zip(rows[:3], times, strict=True)]
+    order = np.lexsort((joined[2], joined[1], joined[0]))
+    joined_values = {m: np.concatenate([rows.values[m][left], values_of[j]])[order] for j, m in enumerate(fields)}
+    return _Rows(joined[0][order], joined[1][order], joined[2][order], joined_values)

@@ -8,12 +8,16 @@ each names, else they are assumptions.
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from simulators.conditions import Concern, Conditions, Front, Leak, Sound, plane, sun_elevation
 from simulators.environment import hydrograph
 from simulators.faults import Fault, Kind
 from simulators.scenarios import Fact, Places, Plot
-from twin.clock import MINUTE
+from twin.clock import DAY, HOUR, MINUTE, local
+from twin.errors import RegistryError
+
+Mask = npt.NDArray[np.bool_]
 
 ONE_OF_THREE_BLOCKED = 0.49  # of capacity: HCM 2010, exhibit 10-17
 
@@ -120,10 +124,7 @@ def s05(places: Places, start: int) -> Plot:
         now.visitors[lots] += cars * _gamma(t, 3.0, 20.0)
         if 90 <= t < 270:
             now.sounds.append(Sound(float(stage[0]), float(stage[1]), 92.0))
-        if t < 270:
-            # Who has come for the music stays for it
-            now.staying[lots] = 1.0
-        elif 275 <= t < 330:
+        if 275 <= t < 330:
             now.leaving[[*lots, *around]] = 0.036
 
     beside = places.near(places.links, stage, most=6)

@@ -126,6 +126,11 @@ class Places:
         return found
 
 
+def _both_ways(device: Device) -> str:
+    """The id of the device's link without its direction."""
+    return str(device.attributes.get("link", "")).rstrip("nsew")
+
+
 @cache
 def stories() -> Mapping[str, Story]:
     """All scenarios by id."""

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from simulators.backfill import chunks, fill
-from simulators.publish import Publisher
+from simulators.timetable import Publisher
 from simulators.world import World
 from tests.simulators.zone import zone
 from twin.clock import HOUR, MINUTE, parse
@@ -64,7 +64,7 @@ def test_history_is_what_the_live_simulator_would_have_said(registry: Registry) 
     source = Publisher(World(registry, seed=3, start=start), origin=start)
     live: dict[tuple[str, int], dict[str, float]] = {}
     while (now := source.next()) < end:
-        for topic, payload in source.due(now):
+        for topic, payload, _ in source.due(now):
             body = json.loads(payload)
             live[topic.split("/")[3], body["at"]] = body["values"]
     history: dict[tuple[str, int], dict[str, float]] = {}

@@ -65,6 +65,8 @@ def test_without_chillers_the_aisle_heats_and_with_them_it_recovers() -> None:
     at = parse("2026-11-20T15:20:00")
 
     class Tripped:
+        faults = ()
+
         def apply(self, now: Conditions) -> None:
             if at <= now.at < at + 10 * MINUTE:
                 now.cooling = 1 / 3

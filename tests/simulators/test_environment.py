@@ -51,6 +51,8 @@ def test_no2_follows_traffic_and_ozone_the_sun(fortnight: Fortnight) -> None:
 
 def test_without_traffic_there_is_less_no2() -> None:
     class Empty:
+        faults = ()
+
         def apply(self, now: Conditions) -> None:
             now.demand = 0.0
 

@@ -43,6 +43,8 @@ def test_uses_have_their_hours(fortnight: Fortnight) -> None:
 
 def test_a_car_park_filled_by_visitors_turns_away_and_the_streets_carry_them() -> None:
     class Festival:
+        faults = ()
+
         def apply(self, now: Conditions) -> None:
             now.visitors[:] = 30.0
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion
 
 from simulators import publish
-from simulators.publish import SIMULATOR, Publisher, client_of, run, schedule
+from simulators.publish import client_of, run
+from simulators.timetable import SIMULATOR, Publisher, schedule
 from simulators.world import World
 from tests.simulators.zone import zone
 from twin.clock import HOUR, MINUTE, SECOND, ManualClock, SystemClock, parse
@@ -46,7 +47,7 @@ def sent(source: Publisher, clock: ManualClock, for_ms: int) -> list[tuple[int, 
     end, found = clock.now() + for_ms, []
     while source.next() <= end:
         clock.advance(source.next() - clock.now())
-        found += [(clock.now(), topic, json.loads(payload)) for topic, payload in source.due(clock.now())]
+        found += [(clock.now(), topic, json.loads(payload)) for topic, payload, _ in source.due(clock.now())]
     clock.advance(end - clock.now())
     return found
 
@@ -133,7 +134,7 @@ def test_whenever_it_is_asked_no_deadline_is_told_twice_or_early(steps: list[int
         coming = source.next()
         messages = source.due(now)
         assert bool(messages) == (now >= coming)
-        for topic, _ in messages:
+        for topic, *_ in messages:
             period = few[topic.split("/")[3]].period_s * SECOND
             # Two answers about one device lie in two of its periods
             turn = int((now - offset[few.index[topic.split("/")[3]]]) // period)

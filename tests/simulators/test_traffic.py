@@ -76,6 +76,8 @@ def test_a_queue_holds_back_the_links_that_feed_it() -> None:
     east = [i for i, d in enumerate(devices) if d.attributes["road"] == "road:ew:0" and i % 2 == 0]
 
     class Blocked:
+        faults = ()
+
         def apply(self, now: Conditions) -> None:
             now.capacity[east[3]] = 0.25
 

@@ -1,6 +1,5 @@
 """The world as a whole: the same bytes again, no seam between two beginnings, and nothing a sensor could not say."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -10,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulators.conditions import Conditions, Wander, smooth, stream, sun_elevation, traits
-from simulators.scenarios import SCENARIOS, Cloudburst
 from simulators.world import World
 from tests.simulators.conftest import Fortnight
 from tests.simulators.zone import zone
@@ -149,26 +147,10 @@ def test_another_device_does_not_change_what_is_fixed_about_the_rest() -> None:
 # ---------------------------------------------------------------- scenarios
 
 
-def test_a_cloudburst_floods_the_underpass_slows_traffic_and_passes() -> None:
-    start = parse("2026-11-20T17:05:00")
-    dry = World(zone(), seed=3, start=start)
-    wet = World(zone(), seed=3, start=start, scenarios=[SCENARIOS["cloudburst"](start)])
-
-    def at(world: World, domain: Domain, metric: str, after: int) -> float:
-        world.advance(start + after * MINUTE)
-        return float(np.nanmean(world.read(domain).values[metric]))
-
-    assert at(wet, Domain.ENVIRONMENT, "precipitation", 60) > 25
-    assert at(wet, Domain.TRAFFIC, "averageVehicleSpeed", 60) < 0.9 * at(dry, Domain.TRAFFIC, "averageVehicleSpeed", 60)
-    depth = [d.kind == "underpass" for d in wet.registry.of(Domain.CITY)]
-    assert wet.read(Domain.CITY).values["waterDepth"][depth].max() > 0.05
-    assert at(wet, Domain.ENVIRONMENT, "pm10", 60) < at(dry, Domain.ENVIRONMENT, "pm10", 60)
-    wet.advance(start + 8 * 60 * MINUTE)
-    assert wet.read(Domain.CITY).values["waterDepth"][depth].max() == 0
-
-
 def test_a_scenario_may_close_lanes() -> None:
     class Closed:
+        faults = ()
+
         def apply(self, now: Conditions) -> None:
             now.capacity[0] = 0.2
 
@@ -179,17 +161,6 @@ def test_a_scenario_may_close_lanes() -> None:
         world.advance(start + HOUR)
     before, after = (w.read(Domain.TRAFFIC).values["averageVehicleSpeed"][0] for w in (free, closed))
     assert after < 0.5 * before
-
-
-@given(st.integers(-100, 300))
-def test_a_cloudburst_is_over_outside_its_time(minute: int) -> None:
-    burst = Cloudburst(START, minutes=100)
-    now = replace(NOW)
-    now.weather = replace(NOW.weather, rain=0.0)
-    now.at = START + minute * MINUTE
-    burst.apply(now)
-    assert (now.weather.rain > 0) == (0 < minute < 100)
-    assert now.weather.rain <= burst.mm_per_h
 
 
 # ---------------------------------------------------------------- randomness and the sun

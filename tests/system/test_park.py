@@ -6,7 +6,7 @@ import pytest
 
 from dashboards.node import read_registry
 from ingest import mapping
-from simulators.publish import Publisher
+from simulators.timetable import Publisher
 from simulators.world import World
 from tests.system.park import Park
 from tests.zone import PREFIX, SMALL, T0
@@ -190,7 +190,7 @@ def test_the_whole_zone_speaks_and_is_shown(tmp_path: Path) -> None:
     for _ in range(62):
         zone.run(1_000)
         zone.clock.advance(7)  # what comes in the very millisecond of a frame may be in it or not
-        for where, what in sensors.due(zone.clock.now()):
+        for where, what, _ in sensors.due(zone.clock.now()):
             zone.send(where, what)
     zone.run(1_050)
     view = zone.views[-1]
