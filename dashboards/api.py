@@ -14,14 +14,18 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import BaseModel, ConfigDict
 
 from dashboards import operation
 from dashboards.i18n import DOMAIN_LABELS, Language, Translate, language_of, translator
+from dashboards.live import DirectionError
 from dashboards.node import Node
 from layers import publish, zone
+from simulators.scenarios import stories
 from twin import kpi, snapshot
 from twin.clock import DAY, parse
-from twin.errors import StoreError
+from twin.errors import LedgerError, StoreError
+from twin.ledger import truth
 from twin.observation import KINDS, METRICS, Domain, Observation
 from twin.registry import Device
 
@@ -33,6 +37,15 @@ DOMAIN_COLOURS = {
     Domain.CITY: "#7fa6c9",
 }
 MOST_POINTS = 20_000
+
+
+class Direction(BaseModel):
+    """How a scenario is to be played. `at`: local hh:mm for a rehearsal; `speed` only with it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    at: str = ""
+    speed: float | None = None
 
 
 class RequestError(Exception):
@@ -52,6 +65,10 @@ def answer_store_error(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": f"the store cannot answer: {error}"}, 503)
 
 
+def answer_ledger_error(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": f"the ledger cannot answer: {error}"}, 503)
+
+
 def answer_invalid_request(_: Request, error: Exception) -> Response:
     """FastAPI's own findings, in the words and form of ours."""
     assert isinstance(error, RequestValidationError)
@@ -62,6 +79,7 @@ def answer_invalid_request(_: Request, error: Exception) -> Response:
 ERROR_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]] = {
     RequestError: answer_request_error,
     StoreError: answer_store_error,
+    LedgerError: answer_ledger_error,
     RequestValidationError: answer_invalid_request,
 }
 
@@ -261,6 +279,32 @@ def router(node: Node) -> APIRouter:
                 "count": s.count.tolist(),
             }
         )
+
+    @api.get("/api/v1/scenarios", tags=["simulation"])
+    def scenarios(lang: str | None = None) -> Response:
+        """The incidents that can be played into the simulated zone, and what the simulator plays."""
+        _ = translator(tongue(lang))
+        told = {id: msgspec.structs.asdict(s) | {"name": _(s.name), "story": _(s.story)} for id, s in stories().items()}
+        return _json({"scenarios": told, "stage": node.relay.stage, "now": clock.now()})
+
+    @api.post("/api/v1/scenarios/{scenario}/{do}", tags=["simulation"])
+    async def direct(scenario: str, do: Literal["play", "stop"], how: Direction) -> Response:
+        """Play a scenario now, or rehearse it `at` a local time of day, `speed` times as fast; or stop it."""
+        if not node.settings.simulate.on:
+            raise RequestError(403, "nothing is simulated here (simulate.on is false)")
+        try:
+            await node.relay.direct(do, scenario, how.at, how.speed)
+        except DirectionError as error:
+            raise RequestError(error.status, str(error)) from None
+        return _json({"stage": node.relay.stage})
+
+    @api.get("/api/v1/truth", tags=["simulation"])
+    def facts(from_: Annotated[str | None, Query(alias="from")] = None, to: str | None = None) -> Response:
+        """Ground truth of what was simulated to go wrong in a range (default: the last 24 h)."""
+        end = _time("to", to, clock.now() + DAY)
+        start = _time("from", from_, clock.now() - DAY)
+        with node.ledger.transaction() as connection:
+            return _json({"from": start, "to": end, "facts": truth.between(connection, start, end)})
 
     @api.get("/api/v1/layers/{name}", tags=["zone"])
     def layer(name: str) -> Response:

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from dashboards import api
 from dashboards.i18n import language_of
 from dashboards.node import Node
-from dashboards.pages import devices, wall
+from dashboards.pages import devices, scenarios, wall
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -100,6 +100,12 @@ def _pages(app: FastAPI, node: Node) -> None:
 
     dash.register_page("devices", path=devices.PATH, title="数智高新 · 设备", layout=devices_layout)
     devices.register(made, node, api.district_names(node.settings.layers_folder))
+
+    def scenarios_layout(lang: str | None = None, **_: Any) -> Any:
+        return scenarios.layout(language_of(lang, node.settings.language))
+
+    dash.register_page("scenarios", path=scenarios.PATH, title="数智高新 · 情景演练", layout=scenarios_layout)
+    scenarios.register(made, node)
     dash.register_page("wall", path=wall.PATH, title="数智高新 · 全景高新", layout=wall_layout)
     made.layout = html.Div([dcc.Location(id="url"), dash.page_container, html.Div(id="mounted", hidden=True)])
     made.clientside_callback(

@@ -4,9 +4,7 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -14,10 +12,13 @@ import msgspec
 import typer
 
 from dashboards import node as nodes
-from twin.clock import HOUR, SystemClock, local
-from twin.errors import GaoxinError, OurError, TheirError
+from dashboards.console import Called, settings_of
+from dashboards.scenario_commands import app as scenario_app
+from twin.clock import HOUR, SystemClock, local, parse
+from twin.errors import OurError, TheirError
+from twin.ledger import truth
 from twin.registry import Registry
-from twin.settings import Settings, load
+from twin.settings import Settings
 from twin.store import Store
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ingest.quarantine import Entry
     from ingest.worker import Status
     from layers.roles import Role
+    from simulators.world import Scenario
 
 app = typer.Typer(
     name="gaoxin",
@@ -37,13 +39,9 @@ quarantine_app = typer.Typer(help="Look at what could not be taken in, and try i
 layers_app = typer.Typer(help="Look at, check and use map layers.", no_args_is_help=True)
 app.add_typer(layers_app, name="layers")
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(scenario_app, name="scenario")
 
 log = logging.getLogger("gaoxin")
-
-
-@dataclass(frozen=True)
-class _State:
-    config: Path | None
 
 
 @app.callback()
@@ -54,7 +52,7 @@ def main(
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="say more")] = False,
 ) -> None:
-    context.obj = _State(config)
+    context.obj = Called(config)
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
@@ -65,22 +63,12 @@ def main(
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
-@contextmanager
-def _settings(context: typer.Context) -> Iterator[Settings]:
-    """The settings; an error of ours or theirs becomes one message and exit code 1 (2 when ours), never a traceback."""
-    try:
-        yield load(context.obj.config)
-    except GaoxinError as error:
-        typer.secho(f"gaoxin: {error}", err=True, fg="red")
-        raise typer.Exit(2 if isinstance(error, OurError) else 1) from None
-
-
 @app.command()
 def up(context: typer.Context) -> None:
     """Run everything on this machine: broker, simulators, ingest, engine and web."""
     from dashboards import up as supervisor
 
-    with _settings(context) as settings:
+    with settings_of(context) as settings:
         nodes.read_registry(settings)  # a wrong one is said here, before anything runs
         supervisor.run(settings)
 
@@ -90,7 +78,7 @@ def broker(context: typer.Context) -> None:
     """Be the broker: Mosquitto if it is installed, else the embedded one."""
     from ingest import broker as brokers
 
-    with _settings(context) as settings:
+    with settings_of(context) as settings:
         if settings.broker.kind == "outside":
             raise OurError("broker.kind is outside: there is nothing to run here. Choose auto, mosquitto or amqtt.")
         brokers.serve(settings.broker.kind, settings.data / "broker", settings.broker.port)
@@ -105,7 +93,7 @@ def node(
     fill: Annotated[bool, typer.Option(help="fill an empty store with simulated history first")] = False,
 ) -> None:
     """Run ingest, engine and web in one process, as DuckDB needs it."""
-    with _settings(context) as settings:
+    with settings_of(context) as settings:
         _run_node(settings, ingest=ingest, engine=engine, web=web, fill=fill)
 
 
@@ -120,7 +108,7 @@ def ingest(
     ] = None,
 ) -> None:
     """Run ingest alone (needs a store that is a server), or check a mapping of foreign feeds."""
-    with _settings(context) as settings:
+    with settings_of(context) as settings:
         if check is not None:
             _check_mapping(settings, check, sample)
         elif sample is not None:
@@ -149,14 +137,14 @@ def _check_mapping(settings: Settings, file: Path, sample: Path | None) -> None:
 @app.command()
 def engine(context: typer.Context) -> None:
     """Run the engine alone (needs a store that is a server)."""
-    with _settings(context) as settings:
+    with settings_of(context) as settings:
         _run_node(settings, ingest=False, web=False)
 
 
 @app.command()
 def serve(context: typer.Context) -> None:
     """Run the web alone (needs a store that is a server)."""
-    with _settings(context) as settings:
+    with settings_of(context) as settings:
         _run_node(settings, ingest=False, engine=False)
 
 
@@ -209,7 +197,7 @@ def simulate(
     from dashboards.operation import answering
     from simulators import publish
 
-    with _settings(context) as settings, answering(settings.monitor):
+    with settings_of(context) as settings, answering(settings.monitor):
         publish.run(
             nodes.read_registry(settings),
             settings.broker,
@@ -222,17 +210,46 @@ def simulate(
 @app.command()
 def backfill(
     context: typer.Context,
-    hours: Annotated[float, typer.Option(help="how far back from now")] = 24,
+    hours: Annotated[float, typer.Option(help="how far back from the end")] = 24,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="begin here instead: a local time, 2026-11-20T08:00")
+    ] = None,
+    to: Annotated[str | None, typer.Option(help="end here; default: now")] = None,
+    seed: Annotated[int | None, typer.Option(help="another seed than that of the settings")] = None,
+    scenario: Annotated[
+        list[str] | None, typer.Option(help="lay a scenario over it, S03@2026-11-20T15:20; may be repeated")
+    ] = None,
 ) -> None:
-    """Fill a past range straight into the store with simulated readings."""
-    with _settings(context) as settings:
+    """Fill a past range straight into the store with simulated readings: same seed and range, same readings."""
+    from simulators.scenarios import Places, scheduled
+
+    with settings_of(context) as settings:
+        now = SystemClock().now()
+        end = _moment("--to", to) if to else now
+        start = _moment("--from", from_) if from_ else end - round(hours * HOUR)
+        if not start < end <= now:
+            raise OurError(f"from {local(start)} to {local(end)} is no range of the past")
         registry = nodes.read_registry(settings)
+        places = Places(registry)
+        played = [scheduled(text, places) for text in scenario or ()]
         store = nodes.open_store(settings, registry)
         try:
-            end = SystemClock().now()
-            _backfill(settings, registry, store, end - round(hours * HOUR), end)
+            _backfill(settings, registry, store, start, end, seed=seed, scenarios=played)
         finally:
             store.close()
+        if played:
+            ledger = nodes.open_ledger(settings)
+            with ledger.transaction() as connection:
+                for run in (s.run() for s in played):
+                    truth.record(connection, run.id, run.facts)
+            ledger.close()
+
+
+def _moment(option: str, text: str) -> int:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise OurError(f"{option}: {error}") from None
 
 
 def _fill(settings: Settings, registry: Registry, store: Store) -> None:
@@ -252,7 +269,16 @@ def _fill(settings: Settings, registry: Registry, store: Store) -> None:
     note.unlink()
 
 
-def _backfill(settings: Settings, registry: Registry, store: Store, start: int, end: int) -> None:
+def _backfill(
+    settings: Settings,
+    registry: Registry,
+    store: Store,
+    start: int,
+    end: int,
+    *,
+    seed: int | None = None,
+    scenarios: "Sequence[Scenario]" = (),
+) -> None:
     from simulators import backfill as simulated
 
     def progress(done: float) -> None:
@@ -261,7 +287,15 @@ def _backfill(settings: Settings, registry: Registry, store: Store, start: int, 
             sys.stderr.flush()
 
     begun = time.perf_counter()
-    rows = simulated.fill(store, registry, seed=settings.simulate.seed, start=start, end=end, progress=progress)
+    rows = simulated.fill(
+        store,
+        registry,
+        seed=settings.simulate.seed if seed is None else seed,
+        start=start,
+        end=end,
+        scenarios=scenarios,
+        progress=progress,
+    )
     if sys.stderr.isatty():
         sys.stderr.write("\n")
     log.info("%s observations in %.1f s", f"{rows:,}", time.perf_counter() - begun)
@@ -274,7 +308,7 @@ def doctor(context: typer.Context) -> None:
     from ingest import broker as brokers
     from twin import mqtt
 
-    with _settings(context) as settings:
+    with settings_of(context) as settings:
         registry = nodes.read_registry(settings)
         nodes.make_decoder(settings, registry)  # a wrong mapping is said here
         typer.echo(f"data folder   {settings.data.absolute()}")
@@ -331,7 +365,7 @@ def quarantine_list(
     """Count what waits by reason, and show the newest."""
     from ingest import quarantine
 
-    with _settings(context) as settings:
+    with settings_of(context) as settings:
         entries = _quarantined(settings, reason, device)
         if not entries:
             others = len(_quarantined(settings, None, None))
@@ -352,7 +386,7 @@ def quarantine_list(
 @quarantine_app.command("show")
 def quarantine_show(context: typer.Context, id: Annotated[str, typer.Argument(help="as `list` shows it")]) -> None:
     """Show one message whole: where it came from, why it was refused, and its payload."""
-    with _settings(context) as settings:
+    with settings_of(context) as settings:
         entry = next((e for e in _quarantined(settings, None, None) if e.id == id), None)
         if entry is None:
             raise TheirError(f"{id}: no such message waits in quarantine. `gaoxin quarantine list` shows what does.")
@@ -376,7 +410,7 @@ def quarantine_retry(
     """Read the messages again by today's registry and mapping, and send what can be read now; the rest stays."""
     from ingest import quarantine, retry
 
-    with _settings(context) as settings:
+    with settings_of(context) as settings:
         entries = [e for e in _quarantined(settings, reason, device) if not ids or e.id in ids]
         for missing in sorted(set(ids or ()) - {e.id for e in entries}):
             raise TheirError(f"{missing}: no such message, or not for this reason or device. Nothing was done.")
@@ -425,7 +459,7 @@ def layers_check(context: typer.Context, file: _FILE, role: _ROLE, crs: _CRS = N
     """Read a layer file, say all that is wrong with it, and change nothing."""
     from layers import read
 
-    with _settings(context) as settings:
+    with settings_of(context) as settings:
         report = read.check(file, role=_role(role), crs=crs, layer=layer, folder=settings.layers_folder)
         typer.echo(f"{report.file}: {report.features} features as {report.role}, read as {report.crs}")
         if report.extent is not None:
@@ -444,7 +478,7 @@ def layers_use(context: typer.Context, file: _FILE, role: _ROLE, crs: _CRS = Non
     """Check a layer file and use it instead of the shipped one; restart the twin to see it."""
     from layers import read
 
-    with _settings(context) as settings:
+    with settings_of(context) as settings:
         folder = settings.layers_folder
         written = read.use(file, role=_role(role), folder=folder, crs=crs, layer=layer)
         typer.echo(f"{written} is now the zone's {role} layer. Remove it to go back; restart the twin to see it.")
@@ -458,7 +492,7 @@ def layers_build(
     """Draw links, land use, buildings and devices around the boundary, districts and roads in use, yours or shipped."""
     from layers import build
 
-    with _settings(context) as settings:
+    with settings_of(context) as settings:
         for name, number in build.build(folder or settings.layers_folder).items():
             typer.echo(f"{name:12} {number:,}")
 

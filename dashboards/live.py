@@ -19,17 +19,31 @@ from fastapi import WebSocket, WebSocketDisconnect
 from dashboards.i18n import Language
 from dashboards.views.wall import Trend, wall
 from ingest.worker import Status
+from simulators import stage as stages
+from simulators.scenarios import ScenarioError
 from twin import meters, mqtt, snapshot
 from twin.clock import SECOND, Clock
+from twin.errors import TheirError
 from twin.health import ZoneHealth
 from twin.kpi import Indicators
 from twin.settings import Broker
+from twin.truth import Answer, Stage
 
 log = logging.getLogger("gaoxin.live")
 
 T = TypeVar("T")
 
+
+class DirectionError(TheirError):
+    """The simulator did not do what it was asked; `status` is what HTTP says to that."""
+
+    def __init__(self, status: int, what: str) -> None:
+        self.status = status
+        super().__init__(what)
+
+
 BEAT_S = 2
+ANSWER_S = 30  # a rehearsal first makes the zone of its time
 # About 30 s of frames: a screen that far behind is better served by a new connection and a key frame
 BACKLOG = 400
 
@@ -66,6 +80,8 @@ class Relay:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.health: ZoneHealth | None = None
         self.workers: dict[str, Status] = {}
+        self.stage: Stage | None = None  # what the simulator plays; None where none has spoken
+        self._asked: dict[str, asyncio.Future[Answer]] = {}
         self._client = mqtt.client(paho.Client, broker, f"gaoxin-web-{clock.now():x}-{id(self):x}")
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
@@ -81,7 +97,8 @@ class Relay:
 
     def _on_connect(self, client: paho.Client, *_: Any) -> None:
         self.connected = True
-        client.subscribe([(f"{self.broker.prefix}/frame/+", 0), (f"{self.broker.prefix}/worker/+/status", 0)])
+        topics = ("frame/+", "worker/+/status", "simulator/state")
+        client.subscribe([(f"{self.broker.prefix}/{topic}", 0) for topic in topics])
 
     def _on_disconnect(self, *_: Any) -> None:
         self.connected = False
@@ -100,7 +117,9 @@ class Relay:
             self.take(kind, payload)
 
     def take(self, kind: str, payload: bytes) -> None:
-        """One publication: the engine's `key`, `delta`, `indicators` or `health`, or a worker's `status`."""
+        """One publication: the engine's `key`, `delta`, `indicators` or `health`, a worker's `status`, or the
+        simulator's `state`.
+        """
         match kind:
             case "key":
                 self._key, self._deltas = payload, []
@@ -116,6 +135,9 @@ class Relay:
                 status = self._read(payload, Status)
                 if status is not None:
                     self.workers[status.worker] = status
+                return
+            case "state":
+                self._take_stage(payload)
                 return
             case _:
                 return
@@ -135,6 +157,30 @@ class Relay:
             if view is not None:
                 screen.put(view)
 
+    def _take_stage(self, payload: bytes) -> None:
+        self.stage = self._read(payload, Stage) or self.stage
+        answer = self.stage.answer if self.stage else None
+        if answer is not None and (asked := self._asked.pop(answer.id, None)) and not asked.done():
+            asked.set_result(answer)
+
+    async def direct(self, do: str, scenario: str, at: str = "", speed: float | None = None) -> None:
+        """Have the simulator play a scenario or stop it. Raises DirectionError with the reason when it does not."""
+        assert self._loop is not None
+        try:
+            command = stages.command(do, scenario, at, speed)
+        except ScenarioError as error:
+            raise DirectionError(422, str(error)) from None
+        asked = self._asked[command.id] = self._loop.create_future()
+        self._client.publish(f"{self.broker.prefix}/simulator/command", msgspec.json.encode(command), qos=1)
+        try:
+            answer = await asyncio.wait_for(asked, ANSWER_S)
+        except TimeoutError:
+            raise DirectionError(504, f"no simulator has answered within {ANSWER_S} s. Is one running?") from None
+        finally:
+            self._asked.pop(command.id, None)
+        if answer.wrong:
+            raise DirectionError(409, answer.wrong)
+
     def _read(self, payload: bytes, kind: type[T]) -> T | None:
         try:
             return msgspec.json.decode(payload, type=kind)
@@ -148,7 +194,14 @@ class Relay:
             return None
         if language not in self._views:
             workers = list(self.workers.values())
-            view = wall(self._indicators, language, simulated=self.simulated, trend=self._trend(), workers=workers)
+            view = wall(
+                self._indicators,
+                language,
+                simulated=self.simulated,
+                trend=self._trend(),
+                workers=workers,
+                stage=self.stage,
+            )
             self._views[language] = orjson.dumps(view | {"now": self.clock.now()}).decode()
         return self._views[language]
 

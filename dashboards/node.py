@@ -19,6 +19,7 @@ from twin import registry as registries
 from twin import store as stores
 from twin.clock import DAY, HOUR, SECOND, Clock, SystemClock
 from twin.errors import StoreError
+from twin.ledger import Ledger, sqlite_url
 from twin.registry import Registry
 from twin.settings import Settings
 from twin.store import Store
@@ -53,6 +54,12 @@ def open_store(settings: Settings, registry: Registry) -> Store:
     )
 
 
+def open_ledger(settings: Settings) -> Ledger:
+    """Raises LedgerError when it cannot be used."""
+    settings.data.mkdir(parents=True, exist_ok=True)
+    return Ledger(settings.ledger.url.get_secret_value() or sqlite_url(settings.data / "ledger.sqlite"))
+
+
 def make_decoder(settings: Settings, registry: Registry, mapping: Path | None = None) -> Decoder:
     """The decoder of these settings, with the foreign feeds of `mapping` (default: the settings')."""
     file, prefix = mapping or settings.ingest.mapping, settings.broker.prefix
@@ -82,7 +89,10 @@ class Node:
         broker = settings.broker
         decoder = make_decoder(settings, registry)
         self.worker = Worker(store, decoder, settings.data, self.clock, settings.ingest, broker) if ingest else None
-        self.engine = Shell(registry, decoder, self.clock, settings.engine, broker, store) if engine else None
+        self.ledger = open_ledger(settings)
+        self.engine = (
+            Shell(registry, decoder, self.clock, settings.engine, broker, store, self.ledger) if engine else None
+        )
         self.web = web
         self.relay = Relay(broker, self.clock, simulated=settings.simulate.on, trend=lambda: self._trend)
         self._trend: Trend | None = None
@@ -106,6 +116,7 @@ class Node:
         self.relay.close()
         self._chores.join(timeout=self.settings.store.timeout_s)
         self.store.close()
+        self.ledger.close()
 
     def troubles(self, late_s: float) -> list[str]:
         """What keeps this process from its work, each as a sentence."""

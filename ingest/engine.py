@@ -18,14 +18,16 @@ from ingest.decode import Decoder
 from ingest.tap import Message, Reader, Tap
 from twin import kpi, meters, mqtt
 from twin.clock import SECOND, Clock
-from twin.errors import StoreError
+from twin.errors import LedgerError, StoreError
 from twin.health import Health
+from twin.ledger import Ledger, truth
 from twin.observation import Observation
 from twin.registry import Registry
 from twin.settings import Broker
 from twin.settings import Engine as EngineSettings
 from twin.snapshot import Encoder, Snapshot
 from twin.store import Store
+from twin.truth import Run, Stage
 
 log = logging.getLogger("gaoxin.engine")
 
@@ -110,9 +112,18 @@ class Shell:
     QUEUE = 200_000  # messages
 
     def __init__(
-        self, registry: Registry, decoder: Decoder, clock: Clock, settings: EngineSettings, broker: Broker, store: Store
+        self,
+        registry: Registry,
+        decoder: Decoder,
+        clock: Clock,
+        settings: EngineSettings,
+        broker: Broker,
+        store: Store,
+        ledger: Ledger,
     ) -> None:
-        self.clock, self.broker, self.store = clock, broker, store
+        self.clock, self.broker, self.store, self.ledger = clock, broker, store, ledger
+        self._stage = f"{broker.prefix}/simulator/state".encode()
+        self._recorded: dict[str, Run] = {}
         self.engine = Engine(registry, decoder, settings, prefix=broker.prefix, now=clock.now())
         self.connected = threading.Event()
         self._queue: queue.SimpleQueue[tuple[int, list[Message]]] = queue.SimpleQueue()
@@ -141,7 +152,7 @@ class Shell:
     def _on_connect(self, client: paho.Client, *_: Any) -> None:
         decoder = self.engine.decoder
         # QoS 0: the store has everything through ingest, and a gateway's last word is retained
-        client.subscribe([(topic, 0) for topic in (*decoder.topics, *decoder.gateway_topics)])
+        client.subscribe([(topic, 0) for topic in (*decoder.topics, *decoder.gateway_topics, self._stage.decode())])
         self.connected.set()
         log.info("engine connected to broker %s:%s", self.broker.host, self.broker.port)
 
@@ -179,4 +190,19 @@ class Shell:
     def _feed(self, received: int, messages: list[Message]) -> None:
         self._taken += len(messages)
         for _, topic, payload, retained in messages:
+            if topic == self._stage:
+                self._record(payload)
+                continue
             self.engine.feed(topic.decode("utf-8", "backslashreplace"), payload, received, retained=retained)
+
+    def _record(self, payload: bytes) -> None:
+        """The ground truth of what is simulated goes to the ledger, run by run as it becomes known."""
+        try:
+            runs = msgspec.json.decode(payload, type=Stage).runs
+            for run in runs:
+                if self._recorded.get(run.id) != run:
+                    with self.ledger.transaction() as connection:
+                        truth.record(connection, run.id, run.facts)
+                    self._recorded[run.id] = run
+        except (msgspec.DecodeError, LedgerError) as error:
+            log.error("the ground truth of a scenario is not recorded: %s", error)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from simulators.conditions import Array, Conditions, plane
 from simulators.faults import Fault
-from twin.clock import MINUTE
+from twin.clock import MINUTE, parse
 from twin.errors import OurError, RegistryError
 from twin.observation import Domain
 from twin.registry import Device, Registry
@@ -138,6 +138,13 @@ def stories() -> Mapping[str, Story]:
     return msgspec.convert(tomllib.loads(text), dict[str, Story])
 
 
+def told(id: str) -> Story:
+    """The story of a scenario. Raises ScenarioError for an unknown id."""
+    if id not in stories():
+        raise ScenarioError(f"there is no scenario {id!r}. Known: {', '.join(stories())}")
+    return stories()[id]
+
+
 class Scenario:
     """A story laid over a zone from `start`, UTC ms."""
 
@@ -145,9 +152,7 @@ class Scenario:
         """Raises ScenarioError for an unknown id, RegistryError when the zone has not what it needs."""
         from simulators import effects
 
-        if id not in stories():
-            raise ScenarioError(f"there is no scenario {id!r}. Known: {', '.join(stories())}")
-        self.id, self.story, self.start = id, stories()[id], start
+        self.id, self.story, self.start = id, told(id), start
         kinds = {d.kind for d in places.registry}
         missing = [k for k in self.story.needs if k not in kinds]
         if missing:
@@ -178,3 +183,12 @@ class Scenario:
             for f in self.plot.facts
         )
         return Run(id, self.id, zero, at(self.story.minutes), facts)
+
+
+def scheduled(text: str, places: Places) -> Scenario:
+    """The scenario of `S03@2026-11-20T15:20` (local time). Raises ScenarioError, RegistryError."""
+    id, _, when = text.partition("@")
+    try:
+        return Scenario(id, places, parse(when))
+    except ValueError as error:
+        raise ScenarioError(f"{text!r}: {error}. A scenario and its start are written S03@2026-11-20T15:20") from None

@@ -14,6 +14,7 @@ over, or it is stopped, the ordinary day comes back.
 import logging
 import re
 from typing import Annotated, Literal
+from uuid import uuid4
 
 import msgspec
 
@@ -44,6 +45,15 @@ class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scenario: str = ""
     at: str = ""
     speed: Annotated[float, msgspec.Meta(gt=0, le=FASTEST)] | None = None
+
+
+def command(do: str, scenario: str = "", at: str = "", speed: float | None = None) -> Command:
+    """A command with an id of its own. Raises ScenarioError when it cannot be one."""
+    asked = {"id": uuid4().hex, "do": do, "scenario": scenario, "at": at, "speed": speed}
+    try:
+        return msgspec.convert(asked, Command)
+    except msgspec.ValidationError as error:
+        raise ScenarioError(f"{scenario}: {error}") from None
 
 
 class Stage:

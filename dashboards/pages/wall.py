@@ -47,6 +47,7 @@ def _head(_: Translate, language: Language, other: Language) -> html.Header:
                 [
                     html.Div(id="wall-link", className="wall-link", role="status"),
                     html.Div(id="wall-clock", className="wall-clock"),
+                    html.A(_("Drills"), href=f"/scenarios?lang={language}", className="wall-language"),
                     html.A(_("Devices"), href=f"/devices?lang={language}", className="wall-language"),
                     html.A(
                         "EN" if other == "en" else "中文",

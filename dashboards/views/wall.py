@@ -11,9 +11,11 @@ import msgspec
 
 from dashboards.i18n import DOMAIN_LABELS, Language, age, translator
 from ingest.worker import Status
+from simulators.scenarios import stories
 from twin import kpi, standards
 from twin.observation import METRICS, Domain
 from twin.store import Series
+from twin.truth import Stage
 
 MISSING = "—"
 TONES = ("good", "ok", "warn", "bad", "severe", "severe")
@@ -38,13 +40,14 @@ def wall(
     simulated: bool,
     trend: Trend | None = None,
     workers: Sequence[Status] = (),
+    stage: Stage | None = None,
 ) -> dict[str, Any]:
     """The view as plain data, ready for JSON. Times in it are UTC milliseconds."""
     _ = translator(language)
     return {
         "type": "view",
         "at": found.at,
-        "simulated": _("Simulated data") if simulated else "",
+        "simulated": _simulated(found.at, stage, _) if simulated else "",
         "ingest": _ingest(workers, found.at, _),
         "weather": _weather(found.weather, _),
         "traffic": _traffic(found.traffic, _),
@@ -56,6 +59,13 @@ def wall(
         "domains": {d.value: _domain(d, c, _) for d, c in found.domains.items()},
         "silent": _silent(found, _),
     }
+
+
+def _simulated(now: int, stage: Stage | None, _: Callable[[str], str]) -> str:
+    """That it is simulated, and what is being played: nobody may take a drill for the real thing."""
+    played = [stories()[run.scenario] for run in stage.runs if run.ends > now] if stage else []
+    names = [_("Drill: {name}").format(name=_(story.name)) for story in played]
+    return " · ".join([_("Simulated data"), *names])
 
 
 def _ingest(workers: Sequence[Status], now: int, _: Callable[[str], str]) -> dict[str, str]:

@@ -6,12 +6,16 @@ from pathlib import Path
 import pytest
 
 from dashboards.i18n import DOMAIN_LABELS, age, language_of, translator
+from dashboards.views.scenarios import LEVEL_LABELS
 from dashboards.views.wall import WIND_POINTS
 from ingest.decode import Reason
+from simulators.scenarios import Places, Scenario, stories
 from twin import standards
 from twin.observation import KINDS, METRICS
+from twin.registry import read
 
 ROOT = Path(__file__).parents[2]
+PLACES = Places(read(ROOT / "layers" / "data" / "devices.json"))
 
 
 def marked() -> set[str]:
@@ -39,6 +43,9 @@ def named() -> set[str]:
         *DOMAIN_LABELS.values(),
         *(r.value for r in Reason),
         *(f"wind {p}" for p in WIND_POINTS),
+        *LEVEL_LABELS.values(),
+        *(text for story in stories().values() for text in (story.name, story.story)),
+        *(fact.what for id in stories() for fact in Scenario(id, PLACES, 0).plot.facts),
     }
 
 
