@@ -2,13 +2,14 @@
 # make up PORT=8123 DATA=folder
 # make test          every check and every test
 # make bench         the measurements
+# make gallery       the twelve scenarios as pictures: build/gallery/index.html
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 PIP     = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: up test lint bench vendor clean
+.PHONY: up test lint bench gallery vendor clean
 
 up: $(VENV)/.run
 	@exec env $(if $(PORT),GAOXIN_WEB__PORT='$(PORT)') $(if $(DATA),GAOXIN_DATA='$(DATA)') $(BIN)/gaoxin up
@@ -37,6 +38,9 @@ test: lint
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench
+
+gallery: $(VENV)/.test
+	$(BIN)/python -m tests.gallery
 
 # Bundles MapLibre, ECharts and the rest again (needs Node); the results are committed
 vendor:

@@ -1,0 +1,83 @@
+"""A scenario played into the true zone on its usual day, minute by minute, beside the same day without it."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from simulators.conditions import Array
+from simulators.scenarios import Fact, Places, Scenario, stories
+from simulators.world import World
+from twin.clock import MINUTE, parse
+from twin.observation import KINDS, Domain
+from twin.registry import read
+
+REGISTRY = read(Path(__file__).parents[2] / "layers" / "data" / "devices.json")
+PLACES = Places(REGISTRY)
+SEED = 20261120
+LEAD = 60  # minutes shown before the start
+
+
+@dataclass(frozen=True)
+class Day:
+    """`minute` since the start; `values[domain][metric]` (minutes, devices)."""
+
+    minute: npt.NDArray[np.int64]
+    values: dict[Domain, dict[str, Array]]
+
+    def of(self, device: str, metric: str) -> Array:
+        domain = REGISTRY[device].domain
+        column = [d.id for d in REGISTRY.of(domain)].index(device)
+        return self.values[domain][metric][:, column]
+
+    def these(self, devices: list[str], metric: str) -> Array:
+        """(minutes, devices) of one domain."""
+        return np.stack([self.of(d, metric) for d in devices], axis=1)
+
+    def kind(self, kind: str, metric: str) -> Array:
+        """(minutes, devices of the kind)."""
+        domain = KINDS[kind].domain
+        mask = [d.kind == kind for d in REGISTRY.of(domain)]
+        return self.values[domain][metric][:, mask]
+
+
+@dataclass(frozen=True)
+class Played:
+    """`scene`: the day with the scenario; `plain`: the same day without it. `at(minute)` is a row of both."""
+
+    scenario: Scenario
+    scene: Day
+    plain: Day
+
+    def at(self, minute: float) -> int:
+        return int(np.searchsorted(self.scene.minute, minute))
+
+    @property
+    def facts(self) -> list[Fact]:
+        return list(self.scenario.plot.facts)
+
+
+@cache
+def play(id: str) -> Played:
+    story = stories()[id]
+    start = parse(f"2026-{story.season}T{story.start}:00")
+    scenario = Scenario(id, PLACES, start)
+    span = (start - LEAD * MINUTE, scenario.over)
+    return Played(scenario, _record(span, start, [scenario]), _record(span, start, []))
+
+
+def _record(span: tuple[int, int], start: int, scenarios: list[Scenario]) -> Day:
+    world = World(REGISTRY, seed=SEED, start=span[0], scenarios=scenarios)
+    # Long scenarios every five minutes
+    step = 1 if span[1] - span[0] <= 1_000 * MINUTE else 5
+    times = range(span[0], span[1] + 1, step * MINUTE)
+    found: dict[Domain, dict[str, list[Array]]] = {d: {} for d in Domain}
+    for at in times:
+        world.advance(at)
+        for domain in Domain:
+            for metric, values in world.read(domain).values.items():
+                found[domain].setdefault(metric, []).append(values.astype(np.float32))
+    minutes = (np.array(times) - start) // MINUTE
+    return Day(minutes, {d: {m: np.array(rows) for m, rows in metrics.items()} for d, metrics in found.items()})
