@@ -173,6 +173,12 @@ def stores() -> None:
     store.main()
 
 
+def simulate() -> None:
+    from tests.bench import simulate
+
+    simulate.main()
+
+
 def ingest() -> None:
     from tests.bench import ingest
 
@@ -195,6 +201,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "start": start,
     "latency": latency,
     "stores": stores,
+    "simulate": simulate,
     "ingest": ingest,
     "memory": memory,
     "endurance": endurance,
