@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.conditions import Conditions, Weather
-from simulators.environment import L10_TO_LEQ, crtn, stage, weather
+from simulators.environment import weather
+from simulators.noise import L10_TO_LEQ, crtn
+from simulators.water import stage
 from simulators.world import World
 from tests.simulators.conftest import Fortnight
 from tests.simulators.zone import zone
