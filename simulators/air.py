@@ -4,17 +4,18 @@ The box, for each pollutant, solved exactly over a step:
 
     dC/dt = E/H + (u/L + w) (Cb - C) - (vd/H + Λ R^0.8 + k sun + s) C + S
 
-E emission of chimneys, heating and traffic a square metre; H mixing height, which the air follows within an hour; u wind,
-L length of the box, Cb what blows in; w = (dH/dt)/H while the layer grows and takes in the air above, which is taken as
-clean as what blows in; vd deposition, Λ washout, k loss in sunlight. S is PM2.5 formed from SO2 and NO2, which lose s:
-slowly in dry air, ten times as fast in moist haze. PM10 is PM2.5 and a coarse species of its own.
+E emission of chimneys, heating and traffic a square metre; H mixing height, which the air follows within an hour; u
+wind, L length of the box, Cb what blows in; w = (dH/dt)/H while the layer grows and takes in the air above, which is
+taken as clean as what blows in; vd deposition, Λ washout, k loss in sunlight. S is PM2.5 formed from SO2 and NO2, which
+lose s: slowly in dry air, ten times as fast in moist haze. PM10 is PM2.5 and a coarse species of its own.
 
 Stations see the box with a factor of their own; NO2 with the increment of the roads beside them, 0.2 E/(u W), where a
-crawling vehicle gives off more a kilometre; particles with what a dust front has brought; organic vapour with the plumes
-of leaks. O3 follows the sun, rises steeply with heat (the vegetation's isoprene does), and gives way to NO2.
+crawling vehicle gives off more a kilometre; particles with what a dust front has brought; organic vapour with the
+plumes of leaks. O3 follows the sun, rises steeply with heat (the vegetation's isoprene does), and gives way to NO2.
 
 Sources: urban box models with Xi'an mixing heights (Du et al. 2013); the street increment and deposition as there.
-Emissions, regional levels and reaction rates are assumptions, tuned so that a November day has PM2.5 of 40 to 110 µg/m³.
+Emissions, regional levels and reaction rates are assumptions, tuned so that a November day has PM2.5 of 40 to 110
+µg/m³.
 """
 
 import math
@@ -50,7 +51,8 @@ BOX = 12_000.0  # m, the box along the wind
 
 class Pollutant(NamedTuple):
     """`regional` µg/m³ blown in, winter and summer; `area` µg/m²/s from chimneys and heating, winter and summer;
-    `traffic` g/vehicle km at 50 km/h; `deposit` m/s; `washed` s⁻¹ at 1 mm/h; `decay` s⁻¹ in full sun. CO is in µg too."""
+    `traffic` g/vehicle km at 50 km/h; `deposit` m/s; `washed` s⁻¹ at 1 mm/h; `decay` s⁻¹ in full sun. CO is in µg
+    too."""
 
     name: str
     regional: tuple[float, float]
@@ -79,7 +81,7 @@ _WANDERS = 7  # the box's five, ozone, organic vapour
 
 
 class Box:
-    """`level`: µg/m³ of each of POLLUTANTS. `depth`: m, the layer that it fills. Begins in balance with its first step."""
+    """`level`: µg/m³ of each of POLLUTANTS; `depth`: m, the layer that it fills. It begins in balance."""
 
     def __init__(self, links: Sequence[Device], seed: int) -> None:
         self._seed = seed
@@ -161,9 +163,9 @@ class Air:
         }
 
     def around(self, now: Conditions, places: Array) -> tuple[Array, Array]:
-        """PM2.5 and coarse particles, µg/m³, over places (n, 2) without a station."""
-        dust = brought(now.fronts, now.at, places)
-        return self.box.level[_FINE] + FINE * dust, self.box.level[_COARSE] + (1 - FINE) * dust
+        """What dims the view at places (n, 2): PM2.5 without what is of dust, and dust as PM10, µg/m³."""
+        dust = self.box.level[_COARSE] + brought(now.fronts, now.at, places)
+        return np.full(len(places), self.box.level[_FINE]), dust
 
     def _street(self, now: Conditions) -> Array:
         """µg/m³ of NO2 that the links beside each station add."""
@@ -186,9 +188,8 @@ def formed(now: Conditions) -> float:
     """µg/m³ of ozone before NO2 takes its share: C0 + A max(0, sin(π(h-8)/14))^1.5 · light · heat."""
     cold = winter(now.day_of_year)
     rise = max(0.0, math.sin(math.pi * (now.hour - 8) / 14)) ** 1.5 if 8 <= now.hour <= 22 else 0.0
-    return (
-        26 + 22 * (1 - cold) + (50 + 46 * math.sqrt(1 - cold)) * rise * _light(now.weather, cold) * _heat(now.weather)
-    )
+    most = (50 + 46 * math.sqrt(1 - cold)) * _light(now.weather, cold) * _heat(now.weather)
+    return 26 + 22 * (1 - cold) + most * rise
 
 
 def _light(sky: Weather, cold: float) -> float:
@@ -197,6 +198,6 @@ def _light(sky: Weather, cold: float) -> float:
 
 
 def _heat(sky: Weather) -> float:
-    """1 at 30 °C; above, 8 % a kelvin (isoprene, less ozone held as PAN), until leaves close at 41 °C."""
+    """1 at 30 °C; above, 9 % a kelvin (isoprene, less ozone held as PAN), until leaves close at 41 °C."""
     warm = min(sky.temperature, 41.0) - 30
-    return math.exp(0.078 * warm) if warm > 0 else max(1 + 0.0136 * warm, 0.55)
+    return math.exp(0.085 * warm) if warm > 0 else max(1 + 0.0136 * warm, 0.55)

@@ -1,7 +1,7 @@
 """The environment of the zone: weather, air, noise, water and soil, read by the stations that stand in it.
 
-Each part has a module of its own; here they are stepped in turn, and what their stations read is put into one table. The
-haze and dust of the air are what the weather stations' visibility comes from.
+Each part has a module of its own; here they are stepped in turn, and what their stations read is put into one table.
+The haze and dust of the air are what the weather stations' visibility comes from.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,11 +38,11 @@ class Environment:
         self.water.step(now)
 
     def read(self, now: Conditions, rng: np.random.Generator) -> dict[str, Array]:
-        haze = self.air.around(now, self._sky_places)
+        around = self.air.around(now, self._sky_places)
         found: Mapping[str, Mapping[str, Array]] = {
             "air-station": self.air.read(now),
             "noise-monitor": self.noise.read(now, rng),
-            "weather-station": self.weather.read(now, rng, *haze),
+            "weather-station": self.weather.read(now, rng, *around),
             "water-station": self.water.read(now, rng),
             "soil-station": self.water.read_soil(now, rng),
         }

@@ -57,9 +57,8 @@ class Noise:
         self._near, away = nearest(devices, links, _HEARD)
         # CRTN's distance to the source line, 3.5 m inside the kerb; what stands between takes 6 dB in 100 m
         self._loss = -10 * np.log10((np.maximum(away, 10.0) + 3.5) / 13.5) - np.clip(0.06 * (away - 30), 0, 15)
-        self._heavy = np.array(
-            [CLASSES.get(str(d.attributes.get("roadClass")), CLASSES["collector"]).heavy for d in links]
-        )
+        classes = [CLASSES.get(str(d.attributes.get("roadClass")), CLASSES["collector"]) for d in links]
+        self._heavy = np.array([c.heavy for c in classes], np.float64)
         quiet = [_BACKGROUND.get(str(d.attributes.get("noiseClass")), _BACKGROUND["2"]) for d in devices]
         self._background = np.array(quiet, np.float64).reshape(-1, 2)
         self._background += 1.2 * spread(seed, "background", ids(devices))[:, None]

@@ -2,9 +2,9 @@
 
 A puff of mass M spreads as a Gaussian about its centre, reflected at the ground and well mixed once it fills the mixing
 layer:  C = 2M / ((2π)^1.5 σx σy σz) · exp(-x²/2σx² - y²/2σy² - z²/2σz²),  σx = σy.
-Vapour is let out as a puff every ten seconds. Sensors report the mean of a minute, in which a puff moves along a straight
-stretch, so the passage is integrated (two error functions) rather than sampled: a fast wind leaves no beads, and in a
-steady wind the puffs add up to the plume Q / (π u σy σz) exactly.
+Vapour is let out as a puff every ten seconds. Sensors report the mean of a minute, in which a puff moves along a
+straight stretch, so the passage is integrated (two error functions) rather than sampled: a fast wind leaves no beads,
+and in a steady wind the puffs add up to the plume Q / (π u σy σz).
 
 A leak lives on after its end: what has pooled evaporates with the time constant POOL. `Conditions.leaks` must carry it
 for as long as that counts. Mass is conserved until a puff has left the zone or is too thin to be seen.

@@ -1,8 +1,8 @@
 """Weather: a function of absolute time (season, hour and slow fronts) for 34.3° N on the Guanzhong plain.
 
-Scenarios change a step's `Weather` before any domain sees it; the stations here only read it, each with an offset of its
-own. Visibility alone is made at the stations, from the haze and dust that hang over each, so that a wall of dust darkens
-them one after the other.
+Scenarios change a step's `Weather` before any domain sees it; the stations here only read it, each with an offset of
+its own. Visibility alone is made at the stations, from the haze and dust that hang over each, so that a wall of dust
+darkens them one after the other.
 
 Sources: Magnus (vapour), Haurwitz 1945 (clear sky), mixing heights over Xi'an (Du et al. 2013), Koschmieder
 (visibility is 3.912 over extinction), D'Almeida 1986 (visibility in dust).
@@ -98,24 +98,23 @@ def _mixing_height(hour: float, cold: float, cloud: float, wind: float) -> float
 # ---------------------------------------------------------------- what stations read
 
 
-def visibility(fine: Array, coarse: Array, humidity: float, rain: float) -> Array:
-    """m, from PM2.5 and coarse particles (PM10 less PM2.5) in µg/m³, humidity 0 to 1 and rain in mm/h.
+def visibility(haze: Array, dust: Array, humidity: float, rain: float) -> Array:
+    """m, from PM2.5 without what is of dust, dust as PM10, both in µg/m³, humidity 0 to 1 and rain in mm/h.
 
-    Extinctions add up, 1/km: clean air; fine haze, that swells when moist; dust by D'Almeida's PM10 = 914 V^-0.73, whose
-    coarser companions dim the view too, though PM10 does not weigh them; rain.
+    Extinctions add up, 1/km: clean air; fine haze, which swells when moist; dust by D'Almeida's PM10 = 914 V^-0.73, so
+    with the larger grains that come along and that PM10 does not weigh; rain.
     """
     growth = 1 + 2.2 * max(humidity - 0.4, 0) ** 2 / (1.02 - humidity) ** 0.4
-    haze = 0.0036 * fine * growth
-    dust = 3.912 * (coarse / 914) ** (1 / 0.73)
-    return np.asarray(3_912 / (0.012 + haze + dust + 0.12 * rain**0.63), np.float64)
+    extinction = 0.012 + 0.0036 * haze * growth + 3.912 * (dust / 914) ** (1 / 0.73) + 0.12 * rain**0.63
+    return np.asarray(3_912 / extinction, np.float64)
 
 
 class WeatherStations:
     def __init__(self, devices: Sequence[Device], seed: int) -> None:
         self._own = spread(seed, "sky", ids(devices))
 
-    def read(self, now: Conditions, rng: np.random.Generator, fine: Array, coarse: Array) -> dict[str, Array]:
-        """`fine`, `coarse`: µg/m³ over each station."""
+    def read(self, now: Conditions, rng: np.random.Generator, haze: Array, dust: Array) -> dict[str, Array]:
+        """`haze`, `dust`: µg/m³ over each station, see `visibility`."""
         sky, own, n = now.weather, self._own, len(self._own)
         turned = sky.wind_from + 8 * own + rng.normal(0, 4, n)
         return {
@@ -125,6 +124,6 @@ class WeatherStations:
             "windDirection": turned % 360,
             "precipitation": sky.rain * np.exp(0.08 * own) * np.ones(n),
             "atmosphericPressure": sky.pressure + 0.3 * own,
-            "visibility": np.clip(visibility(fine, coarse, sky.humidity, sky.rain) * np.exp(0.03 * own), 50, 30_000),
+            "visibility": np.clip(visibility(haze, dust, sky.humidity, sky.rain) * np.exp(0.03 * own), 50, 30_000),
             "solarRadiation": np.maximum(sky.solar * np.exp(0.02 * own + rng.normal(0, 0.01, n)), 0.0),
         }
