@@ -119,7 +119,7 @@ class Box:
     def _emitted(self, now: Conditions, cold: float) -> Array:
         """µg/m²/s. Chimneys work more by day, stoves and boilers in the evening, in the cold."""
         _, _, winters, summers, traffic, _, _, _ = self._table
-        duty = 0.70 + 0.5 * bump(now.hour, 11.0, 5.0) + 0.6 * cold * bump(now.hour, 22.0, 2.5)
+        duty = 0.62 + 0.5 * bump(now.hour, 11.5, 4.0) + 1.0 * cold * bump(now.hour, 22.5, 2.2)
         vehicle_km = float(self._kilometres @ (now.flow * effort(now.speed))) if len(self._kilometres) else 0.0
         return np.asarray(
             (winters * cold + summers * (1 - cold)) * duty * now.works + traffic * vehicle_km * 1e6 / 3600 / AREA,
