@@ -9,11 +9,13 @@ wind, L length of the box, Cb what blows in; w = (dH/dt)/H while the layer grows
 taken as clean as what blows in; vd deposition, Λ washout, k loss in sunlight. S is PM2.5 formed from SO2 and NO2, which
 lose s: slowly in dry air, ten times as fast in moist haze. PM10 is PM2.5 and a coarse species of its own.
 
-Stations see the box with a factor of their own; NO2 with the increment of the roads beside them, 0.2 E/(u W), where a
-crawling vehicle gives off more a kilometre; particles with what a dust front has brought; organic vapour with the
-plumes of leaks. O3 follows the sun, rises steeply with heat (the vegetation's isoprene does), and gives way to NO2.
+Stations see the box with a factor of their own; NO2 with the increment of the roads beside them, 0.2 E/(u W), where
+crawling vehicles give off more a kilometre and stir the air less; particles with what a dust front has brought; organic
+vapour with the plumes of leaks. O3 follows the sun, rises steeply with heat (the vegetation's isoprene does), and gives
+way to NO2.
 
-Sources: urban box models with Xi'an mixing heights (Du et al. 2013); the street increment and deposition as there.
+Sources: urban box models with Xi'an mixing heights (Du et al. 2013); the street increment and deposition as there; that
+traffic's own turbulence airs a street in calms as in OSPM (Berkowicz 2000).
 Emissions, regional levels and reaction rates are assumptions, tuned so that a November day has PM2.5 of 40 to 110
 µg/m³.
 """
@@ -76,7 +78,8 @@ _SALT = np.array([0, 0, 132 / 64, 80 / 46, 0])
 _FOLLOW = 2_700.0  # s, in which the air follows a mixing height that changes
 _RURAL, _HAZE = 0.005 / 3600, 0.05 / 3600  # s⁻¹, of SO2 and NO2 turned into salts in dry and in moist air
 _ROADS = 3  # links a station stands beside
-_STREET, _NOX = 12.0, 0.4  # m, width of a street; g NOx/vehicle km at 50 km/h
+_STREET, _NOX = 12.0, 0.5  # m, width of a street; g NOx/vehicle km at 50 km/h
+_STIRRED = 0.9  # m/s of wind that traffic at 50 km/h is worth; a standing queue stirs nothing
 _WANDERS = 7  # the box's five, ozone, organic vapour
 
 
@@ -171,8 +174,9 @@ class Air:
         """µg/m³ of NO2 that the links beside each station add."""
         if not self._near.size:
             return np.zeros(len(self._near))
-        line = (now.flow * effort(now.speed))[self._near] * _NOX / 3.6  # µg/m/s
-        return np.asarray((0.2 * line / (max(now.weather.wind, 0.7) * _STREET) * self._kerb).sum(axis=1), np.float64)
+        line = now.flow * effort(now.speed) * _NOX / 3.6  # µg/m/s
+        air = np.hypot(now.weather.wind, _STIRRED * np.sqrt(np.minimum(now.speed, 50) / 50))
+        return np.asarray(((0.2 * line / (air * _STREET))[self._near] * self._kerb).sum(axis=1), np.float64)
 
 
 _SITES = (*(p.name for p in POLLUTANTS), "o3")
