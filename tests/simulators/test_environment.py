@@ -32,6 +32,8 @@ def test_without_traffic_there_is_less_no2() -> None:
     class Empty:
         faults = ()
 
+        faults = ()
+
         def apply(self, now: Conditions) -> None:
             now.demand = 0.0
 
@@ -54,6 +56,8 @@ def test_worlds_meet_in_haze_dust_and_a_leak() -> None:
     at = parse("2026-12-12T01:40:00")
 
     class Episode:
+        faults = ()
+
         def apply(self, now: Conditions) -> None:
             now.weather.wind, now.weather.mixing_height, now.weather.humidity = 0.5, 180.0, 0.95
             now.regional, now.weather.rain = 2.5, 0.0
@@ -71,6 +75,8 @@ def test_a_wall_of_dust_darkens_the_weather_stations_one_after_the_other() -> No
     at = parse("2026-03-20T13:00:00")
 
     class Dust:
+        faults = ()
+
         def apply(self, now: Conditions) -> None:
             now.fronts.append(Front(at, 270, 3, 850, 150, 480, 480))
             now.weather.humidity, now.weather.rain = 0.2, 0.0

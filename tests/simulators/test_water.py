@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulators.effects import FLOOD, RISEN
 from simulators.water import Water, hydrograph, stage
 from simulators.world import World
 from tests.simulators.moment import moment
@@ -14,9 +15,6 @@ from twin.clock import parse
 from twin.observation import Domain
 from twin.registry import Registry
 
-# The autumn flood of 2021: m³/s, h, exponent, 1/h; it had risen for 14.1 h when it was first gauged
-FLOOD = {"base": 1_750.0, "peak": 6_050.0, "hours_to_peak": 30.0, "m": 5.0, "recession": 0.03}
-RISEN = 14.1
 STATIONS = [d for d in zone() if d.kind == "water-station"]
 
 
