@@ -71,7 +71,7 @@ LEVEL_LABELS: Mapping[str, str] = dict(
 def lasting(milliseconds: float, _: Callable[[str], str]) -> str:
     minutes = milliseconds / MINUTE
     if minutes >= 180:
-        return _("{n} h").format(n=f"{minutes / 60:.0f}")
+        return _("{n} h").format(n=f"{minutes / 60:.2g}")
     if minutes >= 2:
         return _("{n} min").format(n=f"{minutes:.0f}")
     return _("{n} s").format(n=f"{minutes * 60:.0f}")
