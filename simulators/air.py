@@ -16,8 +16,8 @@ way to NO2.
 
 Sources: urban box models with Xi'an mixing heights (Du et al. 2013); the street increment and deposition as there; that
 traffic's own turbulence airs a street in calms as in OSPM (Berkowicz 2000).
-Emissions, regional levels and reaction rates are assumptions, tuned so that a November day has PM2.5 of 40 to 110
-µg/m³.
+Emissions, regional levels and reaction rates are assumptions, tuned so that a November day has PM2.5 of 40 to
+110 µg/m³.
 """
 
 import math
@@ -72,7 +72,10 @@ POLLUTANTS = (
     Pollutant("no2", (27, 12), (0.22, 0.12), 0.42, 0.002, 2.0e-5, 8e-5),
     Pollutant("co", (620, 330), (4.0, 2.0), 3.0, 0.0, 0.0, 0),
 )
-_FINE, _COARSE, _SO2, _NO2, _CO = range(5)
+_FINE, _COARSE = 0, 1
+_REGIONAL, _CHIMNEYS = (np.array([p[column] for p in POLLUTANTS], np.float64) for column in (1, 2))
+_TRAFFIC, _DEPOSIT, _WASHED, _DECAY = np.array([p[3:] for p in POLLUTANTS], np.float64).T
+_SITES = (*(p.name for p in POLLUTANTS), "o3")  # what stations see each in their own way
 # Mass of ammonium sulphate or nitrate made of a mass of SO2 or NO2
 _SALT = np.array([0, 0, 132 / 64, 80 / 46, 0])
 _FOLLOW = 2_700.0  # s, in which the air follows a mixing height that changes
@@ -89,29 +92,24 @@ class Box:
     def __init__(self, links: Sequence[Device], seed: int) -> None:
         self._seed = seed
         self._kilometres = numbers(links, "length") / 1000
-        table = np.array([(*p.regional, *p.area, p.traffic, p.deposit, p.washed, p.decay) for p in POLLUTANTS])
-        self._table = table.T
         self.level = np.zeros(len(POLLUTANTS))
         self.depth = 0.0
 
     def step(self, now: Conditions) -> None:
-        sky, seconds = now.weather, STEP / SECOND
-        cold = winter(now.day_of_year)
-        rw, rs, _, _, _, deposit, washed, decay = self._table
+        sky, cold = now.weather, winter(now.day_of_year)
         slow = math.exp(0.28 * smooth(self._seed, "regional", now.at, 44 * HOUR) - 0.04)
-        blown = (rw * cold + rs * (1 - cold)) * now.regional * slow
-        begin = not self.depth
-        growth = 0.0 if begin else self._deepen(sky.mixing_height)
-        if begin:
+        blown = _season(_REGIONAL, cold) * now.regional * slow
+        begins = not self.depth
+        if begins:
             self.depth, self.level = sky.mixing_height, blown
-        change = max(sky.wind, 0.5) / BOX + growth
+        change = max(sky.wind, 0.5) / BOX + self._deepen(sky.mixing_height)
         salts = _salts(sky.humidity)
-        loss = deposit / self.depth + washed * sky.rain**0.8 + decay * sky.solar / 800 + salts * (_SALT > 0)
+        loss = _DEPOSIT / self.depth + _WASHED * sky.rain**0.8 + _DECAY * sky.solar / 800 + salts * (_SALT > 0)
         source = self._emitted(now, cold) / self.depth + change * blown
         source[_FINE] += salts * float(_SALT @ self.level)
         rate = change + loss
         settled = source / rate
-        self.level = settled if begin else settled + (self.level - settled) * np.exp(-rate * seconds)
+        self.level = settled if begins else settled + (self.level - settled) * np.exp(-rate * STEP / SECOND)
 
     def _deepen(self, height: float) -> float:
         """Let the layer follow; s⁻¹, the share of it that the air above makes up while it grows."""
@@ -121,13 +119,21 @@ class Box:
 
     def _emitted(self, now: Conditions, cold: float) -> Array:
         """µg/m²/s. Chimneys work more by day, stoves and boilers in the evening, in the cold."""
-        _, _, winters, summers, traffic, _, _, _ = self._table
         duty = 0.62 + 0.5 * bump(now.hour, 11.5, 4.0) + 1.0 * cold * bump(now.hour, 22.5, 2.2)
         vehicle_km = float(self._kilometres @ (now.flow * effort(now.speed))) if len(self._kilometres) else 0.0
-        return np.asarray(
-            (winters * cold + summers * (1 - cold)) * duty * now.works + traffic * vehicle_km * 1e6 / 3600 / AREA,
-            np.float64,
-        )
+        roads = _TRAFFIC * vehicle_km * 1e6 / 3600 / AREA
+        return np.asarray(_season(_CHIMNEYS, cold) * duty * now.works + roads, np.float64)
+
+
+def _season(of: Array, cold: float) -> Array:
+    """(n,) between winter's and summer's, the columns of `of`."""
+    return np.asarray(of[:, 0] * cold + of[:, 1] * (1 - cold), np.float64)
+
+
+def _salts(humidity: float) -> float:
+    """s⁻¹, of SO2 and NO2 turned into particles: from 0.5 % an hour in dry air to 5 % in air near saturation."""
+    moist = min(max((humidity - 0.55) / 0.35, 0.0), 1.0)
+    return _RURAL + (_HAZE - _RURAL) * moist**2
 
 
 class Air:
@@ -177,15 +183,6 @@ class Air:
         line = now.flow * effort(now.speed) * _NOX / 3.6  # µg/m/s
         air = np.hypot(now.weather.wind, _STIRRED * np.sqrt(np.minimum(now.speed, 50) / 50))
         return np.asarray(((0.2 * line / (air * _STREET))[self._near] * self._kerb).sum(axis=1), np.float64)
-
-
-_SITES = (*(p.name for p in POLLUTANTS), "o3")
-
-
-def _salts(humidity: float) -> float:
-    """s⁻¹, of SO2 and NO2 turned into particles: from 0.5 % an hour in dry air to 5 % in air near saturation."""
-    moist = min(max((humidity - 0.55) / 0.35, 0.0), 1.0)
-    return _RURAL + (_HAZE - _RURAL) * moist**2
 
 
 def formed(now: Conditions) -> float:

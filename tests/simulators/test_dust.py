@@ -17,7 +17,7 @@ FRONT = Front(at=AT, wind_from=315, speed=10, peak=760, rise=150, plateau=480, t
 
 
 def over(front: Front, at: int, places: list[tuple[float, float]]) -> list[float]:
-    return brought([front], at, np.array(places, np.float64)).tolist()
+    return [float(level) for level in brought([front], at, np.array(places, np.float64))]
 
 
 def test_a_wind_blows_where_it_does_not_come_from() -> None:

@@ -64,7 +64,8 @@ def test_worlds_meet_in_haze_dust_and_a_leak() -> None:
             now.fronts.append(Front(at - 2 * HOUR, 315, 10, 700, 150, 480, 480))
             now.leaks.append(Leak(-1_000, 500, 10_000, at - 40 * MINUTE, at + HOUR))
 
-    earlier, later = (World(zone(), seed=3, start=at - back, scenarios=[Episode()]) for back in (36 * HOUR, 0))
+    small = zone(3, 3, parks=1, servers=1)
+    earlier, later = (World(small, seed=3, start=at - back, scenarios=[Episode()]) for back in (36 * HOUR, 0))
     earlier.advance(at)
     a, b = (w.read(Domain.ENVIRONMENT).values for w in (earlier, later))
     for metric in ("pm25", "pm10", "so2", "no2", "co", "o3", "volatileOrganicCompoundsTotal", "visibility"):
@@ -78,14 +79,14 @@ def test_a_wall_of_dust_darkens_the_weather_stations_one_after_the_other() -> No
         faults = ()
 
         def apply(self, now: Conditions) -> None:
-            now.fronts.append(Front(at, 270, 3, 850, 150, 480, 480))
+            now.fronts.append(Front(at + HOUR, 270, 3, 850, 150, 480, 480))
             now.weather.humidity, now.weather.rain = 0.2, 0.0
 
-    world = World(zone(12, 4, stations=4), seed=3, start=at, scenarios=[Dust()])
+    world = World(zone(5, 3, stations=4, servers=1), seed=3, start=at, scenarios=[Dust()])
     devices = [d for d in world.registry if d.kind == "weather-station"]
     rows = [i for i, d in enumerate(world.devices[Domain.ENVIRONMENT]) if d.kind == "weather-station"]
     clear = world.read(Domain.ENVIRONMENT).values["visibility"][rows]
-    world.advance(at + 40 * MINUTE)
+    world.advance(at + HOUR)
     seen = world.read(Domain.ENVIRONMENT).values["visibility"][rows] / clear
     assert np.argsort([d.lon for d in devices]).tolist() == np.argsort(seen).tolist()
     world.advance(at + 6 * HOUR)

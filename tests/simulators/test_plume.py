@@ -49,14 +49,14 @@ def test_mass_is_conserved(wind: float, wind_from: float) -> None:
 
 def test_the_field_holds_the_mass_that_is_in_the_air() -> None:
     """The integral of the concentration over a box of air round the plume is the mass let out."""
-    east, north, up = np.arange(-300.0, 1_500, 30), np.arange(-500.0, 501, 30), np.arange(2.5, 250, 5)
+    east, north, up = np.arange(-300.0, 1_500, 45), np.arange(-495.0, 496, 45), np.arange(4.0, 250, 8)
     grid = np.stack(np.meshgrid(east, north, up, indexing="ij"), axis=-1).reshape(-1, 3)
     plume, mass = Plume(grid), []
     for minute in range(1, 9):
         now = moment(NIGHT + minute * MINUTE, wind=2.0, wind_from=270)
         now.leaks.append(LEAK._replace(end=NIGHT + HOUR))
         plume.step(now)
-        mass.append(float(plume.level.sum() * 30 * 30 * 5))
+        mass.append(float(plume.level.sum() * 45 * 45 * 8))
     # The mean over a minute of what is in the air half-way through it
     expected = [RATE * 60 * (minute - 0.5) for minute in range(1, 9)]
     assert mass == pytest.approx(expected, rel=0.04)
@@ -94,8 +94,10 @@ def test_a_leak_as_the_sensors_of_a_plant_see_it() -> None:
 
 
 def test_vapour_that_cannot_rise_through_the_lid_fills_the_layer() -> None:
-    low, high = (_after_two_hours(mixing_height=h) for h in (100.0, 2_000.0))
-    assert low > 2 * high
+    wide = math.hypot(40, 0.08 * 8_000 / math.sqrt(1.8))
+    filled = RATE / (2.0 * math.sqrt(2 * math.pi) * wide * 100)
+    assert _after_two_hours(mixing_height=100) == pytest.approx(filled, rel=0.02)
+    assert _after_two_hours(mixing_height=2_000) < 0.7 * filled
 
 
 def _after_two_hours(mixing_height: float) -> float:

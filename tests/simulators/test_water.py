@@ -25,10 +25,10 @@ def test_the_hydrograph_passes_the_gaugings_of_september_2021(hours: float, gaug
 
 def test_a_flood_recedes_by_3_percent_an_hour() -> None:
     crest = hydrograph(30, **FLOOD)
-    later = [hydrograph(30 + h, **FLOOD) for h in (0, 1, 24, 42)]
+    later = [hydrograph(30 + h, **FLOOD) for h in (0, 1, 24, 48)]
     assert later[0] == crest == 6_050
     assert (later[1] - 1_750) / (crest - 1_750) == pytest.approx(0.97, abs=0.001)
-    assert 3_000 < later[3] < later[2] < crest
+    assert later[3] < 3_000 < later[2] < crest
 
 
 @given(st.floats(0, 100), st.floats(20, 3_000), st.floats(1, 4_000), st.floats(5, 60), st.floats(1, 7), st.floats(0, 1))
