@@ -99,16 +99,16 @@ def _coverage(coverage: kpi.Coverage) -> dict[str, Any]:
     }
 
 
-def _label(levels: Sequence[standards.Band], band: int | None, _: Callable[[str], str]) -> str:
-    return MISSING if band is None else _(levels[band].label)
+def _label(bands: Sequence[standards.Band], band: int | None, _: Callable[[str], str]) -> str:
+    return MISSING if band is None else _(bands[band].label)
 
 
 def _traffic(t: kpi.Traffic, _: Callable[[str], str]) -> dict[str, Any]:
-    levels = standards.TRAFFIC.bands
+    bands = standards.TRAFFIC.bands
     return {
         **_coverage(t.coverage),
         "tpi": number(t.tpi, 1),
-        "state": _label(levels, t.state, _),
+        "state": _label(bands, t.state, _),
         "tone": tone(t.state),
         "speed": number(t.speed, 1),
         "congested": number(t.congested_km, 1),
@@ -116,7 +116,7 @@ def _traffic(t: kpi.Traffic, _: Callable[[str], str]) -> dict[str, Any]:
             "kind": "bars",
             "max": 10,
             "rows": [
-                {"label": r.name, "value": r.tpi, "text": number(r.tpi, 1), "colour": levels[r.state].colour}
+                {"label": r.name, "value": r.tpi, "text": number(r.tpi, 1), "colour": bands[r.state].colour}
                 for r in t.roads[:ROADS_SHOWN]
             ],
         },
@@ -157,7 +157,7 @@ def _air_hour(a: kpi.Air, _: Callable[[str], str]) -> str:
         return ""
     text = _("{start}:00–{end}:00")
     if a.stations < a.coverage.total:
-        text = _("{start}:00–{end}:00 · {n} of {total} stations")
+        text = _("{start}:00–{end}:00 · {n}/{total}")
     start = local(a.hour).hour
     return text.format(start=start, end=start + 1, n=a.stations, total=a.coverage.total)
 
