@@ -22,7 +22,7 @@ from dashboards.live import DirectionError
 from dashboards.node import Node
 from layers import publish, zone
 from simulators.scenarios import stories
-from twin import kpi, snapshot
+from twin import air, kpi, snapshot
 from twin.clock import DAY, parse
 from twin.errors import LedgerError, StoreError
 from twin.ledger import truth
@@ -166,8 +166,7 @@ def router(node: Node) -> APIRouter:
                         "label": _(k.label),
                         "domain": k.domain,
                         "bands": [
-                            {"label": _(level.label), "colour": level.colour}
-                            for level in snapshot.BANDS.get(k.name, ())
+                            {"label": _(band.label), "colour": band.colour} for band in snapshot.BANDS.get(k.name, ())
                         ],
                     }
                     for k in KINDS.values()
@@ -225,9 +224,11 @@ def router(node: Node) -> APIRouter:
         if moment > now:
             raise RequestError(422, f"at={at!r} is in the future; the present is {now}", parameter="at")
         # 24 h is far beyond every device's grace: what is older is unknown at `moment` whatever it said
-        zone_then = node.store.zone(moment, known=moment if view == "then" else None, since=moment - DAY)
+        known = moment if view == "then" else None
+        zone_then = node.store.zone(moment, known=known, since=moment - DAY)
         grace = node.settings.engine.grace_periods
         then = snapshot.of(registry, zone_then.values(), grace=grace)
+        hours = air.recall(registry, node.store, moment, known=known)
         return _json(
             {
                 "at": moment,
@@ -240,7 +241,7 @@ def router(node: Node) -> APIRouter:
                     }
                     for d in registry
                 ],
-                "indicators": kpi.indicators(kpi.Grouping(registry), then, moment),
+                "indicators": kpi.indicators(kpi.Grouping(registry), then, hours, moment),
             }
         )
 

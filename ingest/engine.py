@@ -16,12 +16,11 @@ import paho.mqtt.client as paho
 
 from ingest.decode import Decoder
 from ingest.tap import Message, Reader, Tap
-from twin import kpi, meters, mqtt
+from twin import air, kpi, meters, mqtt
 from twin.clock import SECOND, Clock
 from twin.errors import LedgerError, StoreError
 from twin.health import Health
 from twin.ledger import Ledger, truth
-from twin.observation import Observation
 from twin.registry import Registry
 from twin.settings import Broker
 from twin.settings import Engine as EngineSettings
@@ -47,13 +46,15 @@ class Engine:
         self.decoder, self.settings, self.prefix = decoder, settings, prefix
         self.snapshot = Snapshot(registry, grace=settings.grace_periods)
         self._encoder = Encoder(self.snapshot, started=now // SECOND)
+        self.hours = air.Hours(registry, now)
         self._grouping = kpi.Grouping(registry)
         self.health = Health(registry, now)
         self._next_key = self._next_delta = self._next_indicators = self._next_health = now
 
-    def remember(self, observations: list[Observation]) -> None:
-        """Begin with what the store knows, so that a restart does not forget the zone."""
-        for observation in observations:
+    def remember(self, store: Store, now: int) -> None:
+        """Begin with what the store knows, so that a restart does not forget the zone. Raises what the store raises."""
+        self.hours = air.recall(self.snapshot.registry, store, now)
+        for observation in store.latest().values():
             self.snapshot.fold(observation)
             self.health.remember(observation)
 
@@ -66,6 +67,7 @@ class Engine:
         found = self.decoder.decode(topic, payload, received, retained=retained)
         for observation, seq in zip(found.observations, found.seqs, strict=True):
             self.snapshot.fold(observation)
+            self.hours.fold(observation)
             self.health.fold(observation, seq)
         for rejection in found.rejections:
             self.health.refuse(rejection.device)
@@ -81,7 +83,8 @@ class Engine:
             out.append(Publication(f"{self.prefix}/frame/delta", self._encoder.delta(now), False))
             self._next_delta = _after(self._next_delta, now, self.settings.delta_ms)
         if now >= self._next_indicators:
-            found = kpi.indicators(self._grouping, self.snapshot, now)
+            self.hours.forget(now)
+            found = kpi.indicators(self._grouping, self.snapshot, self.hours, now)
             _count(found)
             out.append(Publication(f"{self.prefix}/frame/indicators", msgspec.json.encode(found), True))
             self._next_indicators = _after(self._next_indicators, now, SECOND)
@@ -137,7 +140,7 @@ class Shell:
 
     def start(self) -> None:
         try:
-            self.engine.remember(list(self.store.latest().values()))
+            self.engine.remember(self.store, self.clock.now())
         except StoreError as error:
             log.error("the engine starts without memory: %s", error)
         mqtt.connect(self._client, self.broker)

@@ -4,6 +4,7 @@ Only known devices count; each block says how many of how many were known and wh
 number made from half the sensors cannot pass for one made from all. With none known an indicator is None, never 0.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,7 +13,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from twin import standards
+from twin import air, standards
+from twin.air import Hours
 from twin.observation import Domain, Observation
 from twin.registry import Device, Registry
 from twin.snapshot import Snapshot
@@ -50,14 +52,22 @@ class Traffic(msgspec.Struct, frozen=True):
 
 
 class Air(msgspec.Struct, frozen=True):
-    """AQI of the mean concentrations over the stations (µg/m³, CO mg/m³), by the hourly form on the latest readings."""
+    """The hourly report of the latest complete clock hour (HJ 633): AQI of the mean over the stations.
+
+    `hour`: when it began (UTC ms), None when no station has measured enough of it. `stations`: how many have.
+    `concentrations` are as reported (whole µg/m³, CO 0.1 mg/m³), `parts` their IAQI. `aqi` and those of the districts
+    are None where the standard forbids one (NA). `coverage` is of the present readings.
+    """
 
     coverage: Coverage
+    hour: int | None
+    stations: int
     aqi: int | None
     level: int | None
     primary: Sequence[str]
     concentrations: Mapping[str, float]
     parts: Mapping[str, int]
+    districts: Mapping[str, int | None]
 
 
 class Weather(msgspec.Struct, frozen=True):
@@ -158,6 +168,9 @@ class Grouping:
             by_domain[device.domain].append(i)
         self.kinds: Mapping[str, list[int]] = by_kind
         self.domains: Mapping[Domain, list[int]] = by_domain
+        self.air: Mapping[str, list[str]] = defaultdict(list)  # the air stations of each district
+        for i in by_kind["air-station"]:
+            self.air[registry.devices[i].district].append(registry.devices[i].id)
 
 
 class _Known:
@@ -173,7 +186,8 @@ class _Known:
         return [o.values[metric] for _, o in self.pairs if metric in o.values]
 
 
-def indicators(grouping: Grouping, snapshot: Snapshot, now: int) -> Indicators:
+def indicators(grouping: Grouping, snapshot: Snapshot, hours: Hours, now: int) -> Indicators:
+    """`snapshot` and `hours` hold what is known at `now`, UTC ms."""
     known = snapshot.known(now)
 
     def these(kind: str) -> _Known:
@@ -184,7 +198,7 @@ def indicators(grouping: Grouping, snapshot: Snapshot, now: int) -> Indicators:
     return Indicators(
         now,
         _traffic(these("link-detector")),
-        _air(these("air-station")),
+        _air(these("air-station").coverage, grouping.air, hours, now),
         _weather(these("weather-station")),
         _noise(these("noise-monitor"), snapshot),
         _water(these("water-station")),
@@ -201,7 +215,8 @@ def indicators(grouping: Grouping, snapshot: Snapshot, now: int) -> Indicators:
 
 def _mean(values: Iterable[float]) -> float | None:
     found = list(values)
-    return sum(found) / len(found) if found else None
+    # An exact sum: the mean does not depend on the order
+    return math.fsum(found) / len(found) if found else None
 
 
 def _traffic(links: _Known) -> Traffic:
@@ -236,11 +251,28 @@ def _traffic(links: _Known) -> Traffic:
     )
 
 
-def _air(stations: _Known) -> Air:
-    means = {p: m for p in ("pm25", "pm10", "so2", "no2", "co", "o3") if (m := _mean(stations.of(p))) is not None}
-    index = standards.aqi(means)
-    level = None if index.value is None else standards.aqi_level(index.value)
-    return Air(stations.coverage, index.value, level, index.primary, means, index.parts)
+def _air(coverage: Coverage, districts: Mapping[str, Sequence[str]], hours: Hours, now: int) -> Air:
+    hour = air.complete(now)
+    means = hours.means(hour)
+    concentrations = _reported(means, list(means))
+    index = standards.aqi(concentrations)
+    return Air(
+        coverage,
+        hour if means else None,
+        len(means),
+        index.value,
+        None if index.value is None else standards.aqi_level(index.value),
+        index.primary,
+        concentrations,
+        index.parts,
+        {district: standards.aqi(_reported(means, of)).value for district, of in districts.items()},
+    )
+
+
+def _reported(means: air.Means, stations: Sequence[str]) -> dict[str, float]:
+    """Mean over those of these stations that have one, by pollutant, as a report has it."""
+    found = {p: [means[s][p] for s in stations if p in means.get(s, ())] for p in standards.POLLUTANTS}
+    return {p: standards.reported(p, m) for p, of in found.items() if (m := _mean(of)) is not None}
 
 
 def _weather(stations: _Known) -> Weather:

@@ -45,7 +45,11 @@ def display_byte(device: Device, values: Mapping[str, float]) -> int:
 
 
 def band(device: Device, values: Mapping[str, float], at: int) -> int:
-    """The ordinal class these values have by their standard, 0 the best; 15 where there is none."""
+    """The ordinal class these values have by their standard, 0 the best; 15 where there is none.
+
+    It is of this one reading, so that the map shows what is so now. The standards of air, noise and traffic speak of
+    means over longer: the indicators make those.
+    """
     match device.kind:
         case "link-detector" if "averageVehicleSpeed" in values:
             return standards.traffic_state(standards.tpi(values["averageVehicleSpeed"], device.number("freeSpeed")))
@@ -76,12 +80,12 @@ SCALES: Mapping[str, tuple[str, standards.Scale]] = {
 }
 
 # What a screen shows for each band of a kind
-BANDS: Mapping[str, tuple[standards.Level, ...]] = {
-    "link-detector": standards.TRAFFIC.levels,
-    "air-station": standards.AIR.levels,
-    "noise-monitor": standards.NOISE.levels,
-    "water-station": standards.WATER.levels,
-    **{kind: scale.levels for kind, (_, scale) in SCALES.items()},
+BANDS: Mapping[str, tuple[standards.Band, ...]] = {
+    "link-detector": standards.TRAFFIC.bands,
+    "air-station": standards.AIR.bands,
+    "noise-monitor": standards.NOISE.bands,
+    "water-station": standards.WATER.bands,
+    **{kind: scale.bands for kind, (_, scale) in SCALES.items()},
 }
 
 

@@ -1,6 +1,7 @@
 """全景高新: the wall. The page is drawn once; from then on the browser fills the marked places from the live feed.
 
-`data-bind`, `data-tone`, `data-chart`, `data-list` and `data-age` name a path in the view (`views/wall.py`).
+`data-bind`, `data-tone`, `data-colour`, `data-chart`, `data-list` and `data-age` name a path in the view
+(`views/wall.py`).
 """
 
 from typing import Any
@@ -89,7 +90,14 @@ def _left(_: Translate) -> html.Aside:
                 [
                     html.Div(
                         [
-                            _tile("AQI", "air.aqi", tone="air.tone", note="air.level", big=True),
+                            _tile(
+                                ["AQI ", _bound("air.hour", "tile-when")],
+                                "air.aqi",
+                                tone="air.tone",
+                                colour="air.colour",
+                                note="air.level",
+                                big=True,
+                            ),
                             _tile(_("Primary pollutant"), "air.primary"),
                         ],
                         className="tiles",
@@ -240,7 +248,7 @@ def _centre(_: Translate) -> html.Main:
 def _legend(_: Translate) -> list[Any]:
     from twin.standards import TRAFFIC
 
-    rows = [(level.label, level.colour) for level in TRAFFIC.levels] + [("Unknown", "#6b7684")]
+    rows = [(band.label, band.colour) for band in TRAFFIC.bands] + [("Unknown", "#6b7684")]
     return [
         html.Span([html.I(style={"background": colour}), _(label)], className="legend-item") for label, colour in rows
     ]
@@ -264,16 +272,23 @@ def _panel(path: str, title: str, body: Any) -> html.Section:
 
 
 def _tile(
-    label: str, path: str, *, unit: str = "", tone: str | None = None, note: str | None = None, big: bool = False
+    label: str | list[Any],
+    path: str,
+    *,
+    unit: str = "",
+    tone: str | None = None,
+    colour: str | None = None,
+    note: str | None = None,
+    big: bool = False,
 ) -> html.Div:
     return html.Div(
         [
             html.Div(label, className="tile-label"),
             html.Div(
                 [
-                    _bound(path, "tile-value", tone=tone),
+                    _bound(path, "tile-value", tone=tone, colour=colour),
                     html.Span(unit, className="tile-unit") if unit else None,
-                    _bound(note, "tile-note", tone=tone) if note else None,
+                    _bound(note, "tile-note", tone=tone, colour=colour) if note else None,
                 ],
                 className="tile-line",
             ),
@@ -282,8 +297,8 @@ def _tile(
     )
 
 
-def _bound(path: str, class_name: str = "", *, tone: str | None = None) -> html.Span:
-    marks = {"data-bind": path} | ({"data-tone": tone} if tone else {})
+def _bound(path: str, class_name: str = "", *, tone: str | None = None, colour: str | None = None) -> html.Span:
+    marks = {"data-bind": path} | ({"data-tone": tone} if tone else {}) | ({"data-colour": colour} if colour else {})
     return html.Span("—", className=class_name, **marks)
 
 

@@ -13,6 +13,7 @@ from dashboards.i18n import DOMAIN_LABELS, Language, age, translator
 from ingest.worker import Status
 from simulators.scenarios import stories
 from twin import kpi, standards
+from twin.clock import local
 from twin.observation import METRICS, Domain
 from twin.store import Series
 from twin.truth import Stage
@@ -108,16 +109,16 @@ def _coverage(coverage: kpi.Coverage) -> dict[str, Any]:
     }
 
 
-def _label(levels: Sequence[standards.Level], band: int | None, _: Callable[[str], str]) -> str:
-    return MISSING if band is None else _(levels[band].label)
+def _label(bands: Sequence[standards.Band], band: int | None, _: Callable[[str], str]) -> str:
+    return MISSING if band is None else _(bands[band].label)
 
 
 def _traffic(t: kpi.Traffic, _: Callable[[str], str]) -> dict[str, Any]:
-    levels = standards.TRAFFIC.levels
+    bands = standards.TRAFFIC.bands
     return {
         **_coverage(t.coverage),
         "tpi": number(t.tpi, 1),
-        "state": _label(levels, t.state, _),
+        "state": _label(bands, t.state, _),
         "tone": tone(t.state),
         "speed": number(t.speed, 1),
         "congested": number(t.congested_km, 1),
@@ -125,7 +126,7 @@ def _traffic(t: kpi.Traffic, _: Callable[[str], str]) -> dict[str, Any]:
             "kind": "bars",
             "max": 10,
             "rows": [
-                {"label": r.name, "value": r.tpi, "text": number(r.tpi, 1), "colour": levels[r.state].colour}
+                {"label": r.name, "value": r.tpi, "text": number(r.tpi, 1), "colour": bands[r.state].colour}
                 for r in t.roads[:ROADS_SHOWN]
             ],
         },
@@ -139,8 +140,10 @@ def _air(a: kpi.Air, _: Callable[[str], str]) -> dict[str, Any]:
     return {
         **_coverage(a.coverage),
         "aqi": number(a.aqi),
-        "level": _label(standards.AIR.levels, a.level, _),
+        "hour": _air_hour(a, _),
+        "level": _no_aqi(a, _) if a.level is None else _label(standards.AIR.bands, a.level, _),
         "tone": tone(a.level),
+        "colour": "" if a.level is None else standards.AIR.bands[a.level].colour,
         "primary": primary or MISSING,
         "parts": {
             "kind": "bars",
@@ -150,12 +153,33 @@ def _air(a: kpi.Air, _: Callable[[str], str]) -> dict[str, Any]:
                     "label": METRICS[p].label,
                     "value": index,
                     "text": number(a.concentrations[p], 1 if p == "co" else 0),
-                    "colour": standards.AIR.levels[standards.aqi_level(index)].colour,
+                    "colour": standards.AIR.bands[standards.aqi_level(index)].colour,
                 }
                 for p, index in a.parts.items()
             ],
         },
     }
+
+
+def _air_hour(a: kpi.Air, _: Callable[[str], str]) -> str:
+    """The clock hour, local, that the index is of, and from how many stations when some are missing."""
+    if a.hour is None:
+        return ""
+    text = _("{start}:00–{end}:00")
+    if a.stations < a.coverage.total:
+        text = _("{start}:00–{end}:00 · {n}/{total}")
+    start = local(a.hour).hour
+    return text.format(start=start, end=start + 1, n=a.stations, total=a.coverage.total)
+
+
+def _no_aqi(a: kpi.Air, _: Callable[[str], str]) -> str:
+    """Why there is no index: no station has a full hour, or a pollutant is missing (HJ 633-2026 clause 5.3.1)."""
+    if a.hour is None:
+        return _("no full hour yet")
+    missing = [p for p in standards.POLLUTANTS if p not in a.parts]
+    if len(missing) == 1:
+        return _("{pollutant} missing").format(pollutant=_(METRICS[missing[0]].label))
+    return _("{n} pollutants missing").format(n=len(missing))
 
 
 def _weather(w: kpi.Weather, _: Callable[[str], str]) -> dict[str, Any]:
@@ -186,7 +210,7 @@ def _surroundings(found: kpi.Indicators, _: Callable[[str], str]) -> dict[str, A
         "water": {
             "level": number(water.level, 2),
             "discharge": number(water.discharge, 0),
-            "worst": _label(standards.WATER.levels, water.worst, _),
+            "worst": _label(standards.WATER.bands, water.worst, _),
             "tone": "none" if water.worst is None else tone(max(0, water.worst - 1)),
         },
     }
@@ -200,9 +224,9 @@ def _parking(p: kpi.Parking, _: Callable[[str], str]) -> dict[str, Any]:
         "free": number(p.free),
         "capacity": number(p.capacity),
         "occupancy": number(p.occupancy, 0, factor=100),
-        "state": _label(scale.levels, band, _),
+        "state": _label(scale.bands, band, _),
         "tone": tone(band),
-        "ring": _ring(p.occupancy, None if band is None else scale.levels[band].colour),
+        "ring": _ring(p.occupancy, None if band is None else scale.bands[band].colour),
         "lots": {
             "kind": "bars",
             "max": 1,
@@ -211,7 +235,7 @@ def _parking(p: kpi.Parking, _: Callable[[str], str]) -> dict[str, Any]:
                     "label": lot.name,
                     "value": round(lot.occupancy, 3),
                     "text": _("{n} free").format(n=f"{lot.free:,}"),
-                    "colour": scale.levels[scale.band(lot.occupancy)].colour,
+                    "colour": scale.bands[scale.band(lot.occupancy)].colour,
                 }
                 for lot in p.lots[:LOTS_SHOWN]
             ],

@@ -124,6 +124,22 @@ class StoreContract:
         assert set(store.zone(T0, since=T0 - 10 * MINUTE)) == {"td-1"}
         assert set(store.zone(T0, since=T0 - 10 * MINUTE - 1)) == {"td-1", "td-2"}
 
+    def test_all_that_some_devices_said_in_a_range(self, store: Store) -> None:
+        rows = by_minute([1.0, 2.0, 3.0])
+        air = seen("aq-1", T0 + MINUTE, T0 + MINUTE + 90, pm25=5.0, co=0.5)
+        correction = seen("td-1", T0 + MINUTE, T0 + 9 * MINUTE, intensity=7.0)
+        store.write([*rows, *by_minute([8.0], "td-2"), air])
+        store.write([correction, seen("td-1", T0, T0 + 10 * MINUTE, intensity=1.0)])
+        asked = ["td-1", "aq-1", "nobody"]
+        assert store.rows(asked, T0, T0 + 2 * MINUTE) == [rows[0], rows[1], air, correction]
+        assert store.rows(asked, T0, T0 + 2 * MINUTE, known=T0 + MINUTE + 80) == [rows[0], rows[1]]
+        assert store.rows(["td-1"], T0 + 2 * MINUTE, FOREVER) == [rows[2]]
+        assert store.rows(["td-1"], T0 + 1, T0 + MINUTE) == store.rows([], T0, FOREVER) == []
+
+    def test_of_rows_received_at_once_the_last_comes_last(self, store: Store) -> None:
+        store.write([seen("td-1", T0, T0 + 5, intensity=v) for v in (4.0, 9.0, 2.0)])
+        assert [o.values["intensity"] for o in store.rows(["td-1"], T0, T0 + 1)] == [4.0, 9.0, 2.0]
+
     def test_a_series_raw_and_in_buckets(self, store: Store) -> None:
         store.write(by_minute([float(i) for i in range(60)]))
         raw = store.series("td-1", "intensity", T0 + 10 * MINUTE, T0 + 20 * MINUTE)

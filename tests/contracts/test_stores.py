@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import duckdb
 import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -80,6 +81,18 @@ class TestDuckDB(KeepingContract):
         finally:
             holder.kill()
             holder.wait()
+
+    def test_a_metric_that_came_later_is_not_taken_for_another(self, tmp_path: Path) -> None:
+        """Its column is the table's last, wherever the metric stands in the domain."""
+        given = seen("aq-1", T0, T0 + 1, pm25=1.0, pm10=2.0, so2=3.0, o3=4.0)
+        DuckDBStore(NAMES, tmp_path / "o.duckdb").close()
+        with duckdb.connect(str(tmp_path / "o.duckdb")) as file:
+            file.execute("ALTER TABLE environment DROP COLUMN pm25")
+        store = DuckDBStore(NAMES, tmp_path / "o.duckdb")
+        store.write([given])
+        assert store.latest() == store.zone(T0) == {"aq-1": given}
+        assert store.rows(["aq-1"], T0, T0 + 1) == [given]
+        store.close()
 
     def test_a_file_that_is_none_is_named(self, tmp_path: Path) -> None:
         path = tmp_path / "text.duckdb"
@@ -277,6 +290,7 @@ class TestAway:
             "latest": store.latest,
             "zone": lambda: store.zone(T0),
             "series": lambda: store.series("td-1", "intensity", T0, T0 + 9, points=3),
+            "rows": lambda: store.rows(["td-1"], T0, T0 + 9),
             "retain": lambda: store.retain(T0),
             "check": store.check,
         }
@@ -377,7 +391,11 @@ def compare(store: Store, history: list[list[tuple[str, int, dict[str, float]]]]
     for known in (None, T0 + 100_020, T0 + 100_060):
         for at in range(T0, T0 + 8_000, 1_500):
             assert store.zone(at, known=known) == plain.zone(at, known=known)
-        for name in ("td-1", "td-2"):
+        both = ["td-1", "td-2"]
+        assert {d: store.rows([d], T0, T0 + 5_000, known=known) for d in both} == {
+            d: plain.rows([d], T0, T0 + 5_000, known=known) for d in both
+        }
+        for name in both:
             for points in (None, 3):
                 a, b = (s.series(name, "intensity", T0, T0 + 7_000, points=points, known=known) for s in (store, plain))
                 assert (a.at.tolist(), a.mean.tolist(), a.low.tolist(), a.high.tolist(), a.count.tolist()) == (

@@ -35,11 +35,11 @@ def marked() -> set[str]:
 
 def named() -> set[str]:
     """Texts that are named as data in the core and translated where they are shown."""
-    levels = [lv for v in vars(standards).values() if isinstance(v, standards.Scale) for lv in v.levels]
+    bands = [band for v in vars(standards).values() if isinstance(v, standards.Scale) for band in v.bands]
     return {
         *(m.label for m in METRICS.values()),
         *(k.label for k in KINDS.values()),
-        *(level.label for level in levels),
+        *(band.label for band in bands),
         *DOMAIN_LABELS.values(),
         *(r.value for r in Reason),
         *(f"wind {p}" for p in WIND_POINTS),

@@ -22,14 +22,14 @@ describe("a path", () => {
 describe("bind", () => {
   const page = () => {
     const parts = {
-      value: new Element("span", { "data-bind": "air.aqi", "data-tone": "air.tone" }),
+      value: new Element("span", { "data-bind": "air.aqi", "data-tone": "air.tone", "data-colour": "air.colour" }),
       chart: new Element("div", { "data-chart": "air.parts" }),
       list: new Element("div", { "data-list": "rows" }),
     };
     return { ...parts, root: new Element("div", {}, Object.values(parts)) };
   };
   const view = () => ({
-    air: { aqi: "57", tone: "ok", parts: { kind: "bars", rows: [] } },
+    air: { aqi: "57", tone: "ok", colour: "#ffe03d", parts: { kind: "bars", rows: [] } },
     rows: [
       { cells: ["one", "two"], tone: "bad", device: "aq-01" },
       { cells: ["three", null], tone: "none" },
@@ -42,6 +42,7 @@ describe("bind", () => {
     bind(root, view(), (element, spec) => drawn.push([element, spec.kind]));
     assert.equal(value.textContent, "57");
     assert.equal(value.getAttribute("data-tone-now"), "ok");
+    assert.equal(value.style.getPropertyValue("--tone"), "#ffe03d");
     assert.deepEqual(drawn, [[chart, "bars"]]);
     assert.deepEqual(list.children.map((row) => row.children.map((c) => c.textContent)), [["one", "two"], ["three", "—"]]);
     assert.deepEqual(list.children.map((row) => row.getAttribute("data-device")), ["aq-01", null]);
@@ -69,7 +70,9 @@ describe("bind", () => {
   it("says what is missing is missing", () => {
     const { root, value, list, chart } = page();
     const drawn = [];
+    bind(root, view());
     bind(root, {}, (element, spec) => drawn.push(spec));
+    assert.equal(value.style.getPropertyValue("--tone"), "");
     assert.equal(value.textContent, "—");
     assert.equal(value.getAttribute("data-tone-now"), "none");
     assert.equal(list.textContent, "—");

@@ -8,6 +8,15 @@ export class Element {
     this.ownerDocument = { createElement: (name) => new Element(name) };
     this.isConnected = true;
     this.writes = 0;
+    const properties = new Map();
+    this.style = {
+      getPropertyValue: (name) => properties.get(name) ?? "",
+      setProperty: (name, value) => {
+        this.writes++;
+        if (value === "") properties.delete(name);
+        else properties.set(name, value);
+      },
+    };
     this.append(...children);
   }
 

@@ -37,7 +37,7 @@ class Park:
 
     def restart_engine(self) -> None:
         self.engine = self._engine()
-        self.engine.remember(list(self.store.latest().values()))
+        self.engine.remember(self.store, self.clock.now())
 
     def publish(self, device: str, at: int | None = None, **values: float) -> None:
         self.send(topic(device, self.registry), payload(self.clock.now() if at is None else at, **values))

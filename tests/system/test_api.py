@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -17,6 +18,8 @@ from twin.store.memory import MemoryStore
 NOW = T0 + 3_600_000
 REGISTRY = nodes.read_registry(load(environ={}))
 TD = next(d for d in REGISTRY if d.kind == "link-detector")
+AQ = next(d for d in REGISTRY if d.kind == "air-station")
+AIR = {"pm25": 80.0, "pm10": 20.0, "so2": 5.0, "no2": 20.0, "co": 0.5, "o3": 60.0}
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +32,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
             for i in range(60)
         ]
         + [Observation(TD.id, T0 + 30_000, {"averageVehicleSpeed": 7.0}, NOW - 10)]
+        + [Observation(AQ.id, T0 + i * 60_000, AIR, T0 + i * 60_000 + 80) for i in range(60)]
     )
     node = nodes.Node(settings, REGISTRY, store, ManualClock(NOW), ingest=False, engine=False)
     with TestClient(build(node)) as made:
@@ -74,6 +78,18 @@ def test_the_state_now_and_then(client: TestClient) -> None:
     assert speed(at=moment, view="then") == 30.0
     assert speed(at=moment, view="now") == 7.0
     assert speed(at="2026-10-21T08:00:45+08:00", view="now") == 7.0
+
+
+def test_the_state_has_the_air_of_the_last_complete_hour(client: TestClient) -> None:
+    def air(at: int) -> dict[str, Any]:
+        found: dict[str, Any] = client.get("/api/v1/state", params={"at": str(at), "view": "then"}).json()
+        return found["indicators"]["air"]
+
+    now = air(NOW)
+    assert (now["hour"], now["aqi"], now["primary"], now["stations"]) == (T0, 119, ["pm25"], 1)
+    assert {district for district, aqi in now["districts"].items() if aqi == 119} == {AQ.district}
+    assert set(now["districts"].values()) == {119, None}
+    assert (air(NOW - 1)["hour"], air(NOW - 1)["aqi"]) == (None, None)
 
 
 def test_history_raw_and_in_buckets(client: TestClient) -> None:

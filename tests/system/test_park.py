@@ -10,7 +10,8 @@ from simulators.timetable import Publisher
 from simulators.world import World
 from tests.system.park import Park
 from tests.zone import PREFIX, SMALL, T0
-from twin import snapshot
+from twin import air, snapshot
+from twin.clock import MINUTE
 from twin.settings import load
 from twin.snapshot import NEVER_HEARD, UNKNOWN
 from twin.store.duckdb import DuckDBStore
@@ -172,6 +173,27 @@ def test_the_frame_at_t_is_the_frame_made_from_the_store_as_known_then(park: Par
     assert again.bytes_at(key.at)[0].tolist() == value.tolist()
 
 
+def test_the_hour_of_air_outlives_the_engine_and_can_be_asked_of_the_store(park: Park) -> None:
+    clean = {"pm10": 20.0, "so2": 5.0, "no2": 20.0, "co": 0.5, "o3": 60.0}
+    for minute in range(50):
+        park.publish("aq-1", at=T0 + minute * MINUTE, pm25=80.0 if minute < 25 else 100.0, **clean)
+        park.clock.advance(MINUTE)
+    park.clock.advance(10 * MINUTE)
+    park.run(1_050)
+    # 90 µg/m³: 100 + 50/55*30 = 127.3
+    assert (park.views[-1]["air"]["aqi"], park.views[-1]["air"]["hour"]) == ("128", "8–9时")
+    before = park.clock.now()
+    park.restart_engine()
+    park.clock.advance(MINUTE)
+    park.publish("aq-1", at=T0 + 55 * MINUTE, pm25=600.0, **clean)
+    park.run(1_050)
+    # One that came late: 51 readings make 100 µg/m³
+    assert (park.views[-1]["air"]["aqi"], park.views[-1]["air"]["hour"]) == ("137", "8–9时")
+    for known, pm25 in ((before, 90.0), (None, 100.0)):
+        hours = air.recall(SMALL, park.store, park.clock.now(), known=known)
+        assert hours.means(T0)["aq-1"]["pm25"] == pm25
+
+
 def test_rubbish_does_not_stop_the_zone(park: Park) -> None:
     for what in (b"", b"\xff", b"[" * 50_000, b'{"values": {"averageVehicleSpeed": 1e99}}', b"null"):
         park.send(f"{PREFIX}/traffic/td-1/obs", what)
@@ -196,7 +218,8 @@ def test_the_whole_zone_speaks_and_is_shown(tmp_path: Path) -> None:
     view = zone.views[-1]
     assert view["silent"]["count"] == "0"
     assert all(d["coverageTone"] == "good" for d in view["domains"].values())
-    assert "—" not in (view["traffic"]["tpi"], view["air"]["aqi"], view["compute"]["pue"], view["parking"]["free"])
+    assert "—" not in (view["traffic"]["tpi"], view["compute"]["pue"], view["parking"]["free"])
+    assert (view["air"]["aqi"], view["air"]["level"]) == ("—", "尚无完整小时")
     key = next(f for f in reversed(zone.frames) if f.index is None)
     then = snapshot.of(registry, store.zone(key.at, known=key.at).values())
     assert key.value.tolist() == then.bytes_at(key.at)[0].tolist()

@@ -8,7 +8,7 @@ redelivery after a crash is harmless. Other values for the same (device, at) are
 those known at the time asked about, the one received last counts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
@@ -67,6 +67,13 @@ class Store(Protocol):
         """zone(FOREVER)."""
         ...
 
+    def rows(self, devices: Sequence[str], start: int, end: int, *, known: int | None = None) -> list[Observation]:
+        """All that these devices said with start <= at < end (and received <= `known` if given), by (at, received).
+
+        Corrections come after what they correct.
+        """
+        ...
+
     def series(
         self,
         device: str,
@@ -89,6 +96,15 @@ class Store(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+def domains_of(registry: Registry, devices: Iterable[str]) -> dict[Domain, list[str]]:
+    """The registered ones of these devices, by the domain whose table holds them."""
+    found: dict[Domain, list[str]] = {}
+    for device in devices:
+        if device in registry:
+            found.setdefault(registry[device].domain, []).append(device)
+    return found
 
 
 def buckets(

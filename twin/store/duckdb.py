@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from twin.errors import StoreAwayError, StoreError
 from twin.observation import Domain, Observation, columns
 from twin.registry import Registry
-from twin.store import FOREVER, Series, Written, buckets
+from twin.store import FOREVER, Series, Written, buckets, domains_of
 
 _NEVER = -(1 << 62)
 
@@ -174,20 +174,28 @@ class DuckDBStore:
     def _zone(
         self, cursor: duckdb.DuckDBPyConnection, domain: Domain, at: int, known: int | None, since: int | None
     ) -> dict[str, Observation]:
-        names = columns(domain)
-        rows = cursor.execute(
+        cursor.execute(
             f"SELECT unnest(max_by(t, (time, received, rowid))) FROM {domain} t "
             "WHERE time <= ? AND time > ? AND received <= ? GROUP BY device",
             [at, _NEVER if since is None else since, FOREVER if known is None else known],
-        ).fetchall()
-        return {
-            r[0]: Observation(r[0], r[1], {n: v for n, v in zip(names, r[3:], strict=True) if v is not None}, r[2])
-            for r in rows
-        }
+        )
+        return {o.device: o for o in _observations(domain, cursor)}
 
     def latest(self) -> dict[str, Observation]:
         with self._lock:
             return dict(self._latest)
+
+    def rows(self, devices: Sequence[str], start: int, end: int, *, known: int | None = None) -> list[Observation]:
+        found: list[Observation] = []
+        with self._cursor() as cursor:
+            for domain, names in domains_of(self.registry, devices).items():
+                cursor.execute(
+                    f"SELECT * FROM {domain} WHERE list_contains(?, device) "
+                    "AND time >= ? AND time < ? AND received <= ? ORDER BY time, received, rowid",
+                    [names, start, end, FOREVER if known is None else known],
+                )
+                found += _observations(domain, cursor)
+        return sorted(found, key=lambda o: (o.at, o.received))
 
     def series(
         self,
@@ -236,6 +244,14 @@ class DuckDBStore:
     def close(self) -> None:
         with self._lock:
             self._db.close()
+
+
+def _observations(domain: Domain, cursor: duckdb.DuckDBPyConnection) -> Iterator[Observation]:
+    """The rows of a result: device, time, received, then metrics in the order in which the table came to have them."""
+    wanted = set(columns(domain))
+    metrics = [(i, column[0]) for i, column in enumerate(cursor.description or ()) if column[0] in wanted]
+    for row in cursor.fetchall():
+        yield Observation(row[0], row[1], {n: row[i] for i, n in metrics if row[i] is not None}, row[2])
 
 
 def _table(domain: Domain, rows: Sequence[Observation]) -> pa.Table:

@@ -60,6 +60,15 @@ class MemoryStore:
     def latest(self) -> dict[str, Observation]:
         return self.zone(FOREVER)
 
+    def rows(self, devices: Sequence[str], start: int, end: int, *, known: int | None = None) -> list[Observation]:
+        found: list[Observation] = []
+        with self._lock:
+            for device in devices:
+                rows = self._rows.get(device, [])
+                a, b = (bisect.bisect_left(rows, t, key=lambda r: r.at) for t in (start, end))
+                found += [o for o in rows[a:b] if known is None or o.received <= known]
+        return sorted(found, key=lambda o: (o.at, o.received))
+
     def series(
         self,
         device: str,

@@ -2,6 +2,7 @@
 //
 //   data-bind="a.b"   the element's text            data-chart="a.b"  a chart spec, drawn by charts.mjs
 //   data-tone="a.b"   sets data-tone-now for css    data-list="a.b"   rows [{cells: [text], tone, device?}]
+//   data-colour="a.b" a standard's own colour, instead of the tone's; "" leaves the tone's
 
 export const MISSING = "—";
 
@@ -29,6 +30,10 @@ export function bind(root, view, draw = () => {}) {
   }
   for (const element of root.querySelectorAll("[data-tone]")) {
     mark(element, "data-tone-now", tone(at(view, element.getAttribute("data-tone"))));
+  }
+  for (const element of root.querySelectorAll("[data-colour]")) {
+    const colour = at(view, element.getAttribute("data-colour"));
+    paint(element, typeof colour === "string" ? colour : "");
   }
   for (const element of root.querySelectorAll("[data-list]")) {
     list(element, at(view, element.getAttribute("data-list")));
@@ -79,4 +84,8 @@ function put(element, wanted) {
 function mark(element, name, wanted) {
   if (wanted === null) element.removeAttribute(name);
   else if (element.getAttribute(name) !== wanted) element.setAttribute(name, wanted);
+}
+
+function paint(element, colour) {
+  if (element.style.getPropertyValue("--tone") !== colour) element.style.setProperty("--tone", colour);
 }
