@@ -285,7 +285,11 @@ def router(node: Node) -> APIRouter:
     def scenarios(lang: str | None = None) -> Response:
         """The incidents that can be played into the simulated zone, and what the simulator plays."""
         _ = translator(tongue(lang))
-        told = {id: msgspec.structs.asdict(s) | {"name": _(s.name), "story": _(s.story)} for id, s in stories().items()}
+        told = {
+            id: msgspec.structs.asdict(story)
+            | {"name": _(story.name), "story": _(story.story), "level": story.level.name.lower()}
+            for id, story in stories().items()
+        }
         return _json({"scenarios": told, "stage": node.relay.stage, "now": clock.now()})
 
     @api.post("/api/v1/scenarios/{scenario}/{do}", tags=["simulation"])

@@ -18,7 +18,7 @@ def list_all() -> None:
     from simulators.scenarios import stories
 
     for id, story in stories().items():
-        typer.echo(f"{id}  {story.start}  {_lasting(story.minutes):>9}  {story.level:<6}  {story.name}")
+        typer.echo(f"{id}  {story.start}  {_lasting(story.minutes):>9}  {story.level.name.lower():<6}  {story.name}")
 
 
 @app.command()
@@ -31,7 +31,7 @@ def show(context: typer.Context, scenario: Annotated[str, typer.Argument(help="i
     for language in ("zh", "en"):
         _ = translator(language)
         typer.echo(f"{scenario}  {_(story.name)}\n     {_(story.story)}")
-    typer.echo(f"     {story.start}, {_lasting(story.minutes)}, {story.level}, {story.place}")
+    typer.echo(f"     {story.start}, {_lasting(story.minutes)}, {story.level.name.lower()}, {story.place}")
     typer.echo(f"     gaoxin scenario play {scenario} --at {story.start} --speed 60")
 
 

@@ -16,6 +16,7 @@ from simulators.scenarios import Fact, Places, Plot
 from simulators.water import hydrograph
 from twin.clock import DAY, HOUR, MINUTE, local
 from twin.errors import RegistryError
+from twin.standards import Level
 
 Mask = npt.NDArray[np.bool_]
 
@@ -32,7 +33,7 @@ def s01(places: Places, start: int) -> Plot:
             now.capacity[site] *= ONE_OF_THREE_BLOCKED
 
     id = places.links[link].id
-    return Plot(effect, [Fact("One of three lanes blocked", [id], 0, 35, "yellow")])
+    return Plot(effect, [Fact("One of three lanes blocked", [id], 0, 35, Level.YELLOW)])
 
 
 def s02(places: Places, start: int) -> Plot:
@@ -54,7 +55,7 @@ def s02(places: Places, start: int) -> Plot:
             now.leaving[kites] = 0.05
 
     air = [d.id for d in places.of("air-station")]
-    return Plot(effect, [Fact("Dust storm", air, 0, 1_200, "red")])
+    return Plot(effect, [Fact("Dust storm", air, 0, 1_200, Level.RED)])
 
 
 def s03(places: Places, start: int) -> Plot:
@@ -62,7 +63,8 @@ def s03(places: Places, start: int) -> Plot:
     first, second = regular[0], regular[1 % len(regular)]
 
     def effect(now: Conditions, t: float) -> None:
-        now.chillers[first] = 0.0
+        if t < 75:
+            now.chillers[first] = 0.0
         if t < 18:
             now.chillers[second] = 0.0
 
@@ -71,9 +73,9 @@ def s03(places: Places, start: int) -> Plot:
     return Plot(
         effect,
         [
-            Fact("Chiller tripped", names[:1], 0, 75, "orange"),
-            Fact("Chiller tripped", names[1:], 0, 18, "orange"),
-            Fact("Cold aisle too warm", servers, 2, 35, "orange"),
+            Fact("Chiller tripped", names[:1], 0, 75, Level.ORANGE),
+            Fact("Chiller tripped", names[1:], 0, 18, Level.ORANGE),
+            Fact("Cold aisle too warm", servers, 2, 35, Level.ORANGE),
         ],
     )
 
@@ -95,7 +97,8 @@ def s04(places: Places, start: int) -> Plot:
     banks = [i for i, d in enumerate(places.lots) if d.attributes.get("use") == "park"]
 
     def effect(now: Conditions, t: float) -> None:
-        now.river = flood(t)
+        # After three days the river goes over into what it would be anyway
+        now.river += (flood(t) - now.river) * _trapezium(t, 0.1, 4_320, 5_760)
         if now.river > 3_000:
             now.capacity[embankment] = 0.0
             now.shut[banks] = 1.0
@@ -111,9 +114,9 @@ def s04(places: Places, start: int) -> Plot:
     return Plot(
         effect,
         [
-            Fact("Wei above 3,000 m³/s", river, *while_above(3_000), "blue"),
-            Fact("Wei above 4,500 m³/s", river, *while_above(4_500), "yellow"),
-            Fact("Embankment road closed", _ids(places, embankment), *while_above(3_000), "yellow"),
+            Fact("Wei above 3,000 m³/s", river, *while_above(3_000), Level.BLUE),
+            Fact("Wei above 4,500 m³/s", river, *while_above(4_500), Level.YELLOW),
+            Fact("Embankment road closed", _ids(places, embankment), *while_above(3_000), Level.YELLOW),
         ],
     )
 
@@ -133,7 +136,7 @@ def s05(places: Places, start: int) -> Plot:
     def effect(now: Conditions, t: float) -> None:
         now.visitors[lots] += cars * _gamma(t, 3.0, 20.0)
         if 90 <= t < 270:
-            now.sounds.append(Sound(float(stage[0]), float(stage[1]), 92.0))
+            now.sounds.append(Sound(float(stage[0]), float(stage[1]), 98.2))
         if 275 <= t < 330:
             now.leaving[[*lots, *around]] = 0.036
 
@@ -143,10 +146,10 @@ def s05(places: Places, start: int) -> Plot:
     return Plot(
         effect,
         [
-            Fact("Car parks of the festival full", [places.lots[i].id for i in lots], 70, 275, "yellow"),
-            Fact("Streets around the festival jammed", [places.links[i].id for i in beside], 60, 120, "yellow"),
-            Fact("Festival loud", near, 90, 270, "yellow"),
-            Fact("Streets around the festival jammed", [places.links[i].id for i in beside], 275, 330, "yellow"),
+            Fact("Car parks of the festival full", [places.lots[i].id for i in lots], 70, 275, Level.YELLOW),
+            Fact("Streets around the festival jammed", [places.links[i].id for i in beside], 60, 120, Level.YELLOW),
+            Fact("Festival loud", near, 90, 270, Level.YELLOW),
+            Fact("Streets around the festival jammed", [places.links[i].id for i in beside], 275, 330, Level.YELLOW),
         ],
     )
 
@@ -159,7 +162,7 @@ def s06(places: Places, start: int) -> Plot:
     points = plane(downwind)
     south_east = np.array([math.sqrt(0.5), -math.sqrt(0.5)])
     source = points[0] - downwind[0].number("downwind") * south_east
-    leak = Leak(float(source[0]), float(source[1]), 4_000.0, start, start + 55 * MINUTE)
+    leak = Leak(float(source[0]), float(source[1]), 10_500.0, start, start + 55 * MINUTE)
 
     def effect(now: Conditions, t: float) -> None:
         now.weather.wind, now.weather.wind_from, now.weather.rain = 1.2, 315.0, 0.0
@@ -176,8 +179,8 @@ def s06(places: Places, start: int) -> Plot:
     return Plot(
         effect,
         [
-            Fact("Solvent leak", [downwind[0].id], 2, 75, "orange"),
-            *(Fact("Vapour cloud", [d.id], d.number("downwind") / 1.2 / 60, 90, "yellow") for d in downwind[1:]),
+            Fact("Solvent leak", [downwind[0].id], 2, 75, Level.ORANGE),
+            *(Fact("Vapour cloud", [d.id], d.number("downwind") / 1.2 / 60, 90, Level.YELLOW) for d in downwind[1:]),
         ],
     )
 
@@ -199,9 +202,9 @@ def s07(places: Places, start: int) -> Plot:
     return Plot(
         lambda now, t: None,
         [
-            Fact("Gateways lost", silent, 0, 95, "blue"),
-            Fact("Sensors repeat one value", frozen, 0, 95, "blue"),
-            Fact("Clocks 47 s ahead", skewed, 0, 95, "blue"),
+            Fact("Gateways lost", silent, 0, 95, Level.BLUE),
+            Fact("Sensors repeat one value", frozen, 0, 95, Level.BLUE),
+            Fact("Clocks 47 s ahead", skewed, 0, 95, Level.BLUE),
         ],
         faults,
     )
@@ -225,10 +228,10 @@ def s08(places: Places, start: int) -> Plot:
     return Plot(
         effect,
         [
-            Fact("Voltage dip", [d.id for d in places.of("power-unit")], 0, 1, "yellow"),
-            Fact("Chillers restart", [d.id for d in places.chillers], 0, 5, "yellow"),
-            Fact("Signals dark", _ids(places, dark), 0, 10, "yellow"),
-            Fact("Street sensors without power", street, 0, 4, "blue"),
+            Fact("Voltage dip", [d.id for d in places.of("power-unit")], 0, 1, Level.YELLOW),
+            Fact("Chillers restart", [d.id for d in places.chillers], 0, 5, Level.YELLOW),
+            Fact("Signals dark", _ids(places, dark), 0, 10, Level.YELLOW),
+            Fact("Street sensors without power", street, 0, 4, Level.BLUE),
         ],
         [Fault(Kind.OUTAGE, frozenset(street), start, start + 4 * MINUTE, 1.0)],
     )
@@ -243,7 +246,8 @@ def s09(places: Places, start: int) -> Plot:
         if t < front:
             lid = 600 - 420 * min(t / 3_600, 1.0)
             sky.mixing_height = min(sky.mixing_height, lid)
-            sky.wind = min(sky.wind, 0.7)
+            sky.wind = min(sky.wind, 0.6)
+            now.regional *= 1 + 1.5 * min(t / 3_600, 1.0)
             sky.humidity = max(sky.humidity, 0.70 + 0.2 * min(t / 1_800, 1.0))
             sky.rain = 0.0
         else:
@@ -255,7 +259,7 @@ def s09(places: Places, start: int) -> Plot:
             now.regional *= 1 - 0.65 * share
 
     air = [d.id for d in places.of("air-station")]
-    return Plot(effect, [Fact("Heavy pollution", air, 48 * 60, front, "orange")])
+    return Plot(effect, [Fact("Heavy pollution", air, 48 * 60, front, Level.ORANGE)])
 
 
 MAXIMA = (36.0, 38.0, 40.5)  # °C of the three days
@@ -284,10 +288,10 @@ def s10(places: Places, start: int) -> Plot:
     return Plot(
         effect,
         [
-            Fact("Heat above 37 °C", sky, 25 * 60, 30 * 60, "orange"),
-            Fact("Heat above 40 °C", sky, 50 * 60, 53 * 60, "red"),
-            Fact("PUE over target", centre, 60, 4_320, "yellow"),
-            *(Fact("Grid asks power back", centre, 180 + 1_440 * d, 360 + 1_440 * d, "yellow") for d in range(3)),
+            Fact("Heat above 37 °C", sky, 25 * 60, 30 * 60, Level.ORANGE),
+            Fact("Heat above 40 °C", sky, 50 * 60, 53 * 60, Level.RED),
+            Fact("PUE over target", centre, 60, 4_320, Level.YELLOW),
+            *(Fact("Grid asks power back", centre, 180 + 1_440 * d, 360 + 1_440 * d, Level.YELLOW) for d in range(3)),
         ],
     )
 
@@ -308,12 +312,18 @@ def s11(places: Places, start: int) -> Plot:
     return Plot(
         effect,
         [
-            Fact("Cloudburst", over, 0, 120, "orange"),
-            Fact("Underpass flooded", [rail[0].id], 25, 180, "orange"),
-            Fact("Road closed", _ids(places, places.mask(len(places.links), places.under(rail[0]))), 25, 180, "orange"),
+            Fact("Cloudburst", over, 0, 120, Level.ORANGE),
+            Fact("Underpass flooded", [rail[0].id], 25, 180, Level.ORANGE),
+            Fact(
+                "Road closed",
+                _ids(places, places.mask(len(places.links), places.under(rail[0]))),
+                25,
+                180,
+                Level.ORANGE,
+            ),
         ]
         if road
-        else [Fact("Cloudburst", over, 0, 120, "orange")],
+        else [Fact("Cloudburst", over, 0, 120, Level.ORANGE)],
     )
 
 
@@ -338,8 +348,8 @@ def s12(places: Places, start: int) -> Plot:
     return Plot(
         effect,
         [
-            Fact("Queue at the exits of the car park", [places.lots[lot].id], 5, 45, "blue"),
-            Fact("Kerb lane blocked", _ids(places, kerb), 0, 60, "blue"),
+            Fact("Queue at the exits of the car park", [places.lots[lot].id], 5, 45, Level.BLUE),
+            Fact("Kerb lane blocked", _ids(places, kerb), 0, 60, Level.BLUE),
         ],
     )
 

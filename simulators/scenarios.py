@@ -23,7 +23,8 @@ from twin.clock import MINUTE, parse
 from twin.errors import OurError, RegistryError
 from twin.observation import Domain
 from twin.registry import Device, Registry
-from twin.truth import LEVELS, Run, Truth
+from twin.standards import Level
+from twin.truth import Run, Truth
 
 
 class ScenarioError(OurError):
@@ -40,7 +41,7 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     season: str
     minutes: float
     after: float
-    level: str
+    level: Level
     place: str
     needs: tuple[str, ...]
 
@@ -52,13 +53,13 @@ class Fact(NamedTuple):
     devices: Sequence[str]
     begin: float
     end: float
-    level: str
+    level: Level
 
 
 @dataclass(frozen=True)
 class Plot:
     """What a scenario does in one zone from one start: `effect` is told the conditions and the minutes since the
-    start, at every step from start to end."""
+    start, at every step from start until the zone has recovered."""
 
     effect: Callable[[Conditions, float], None]
     facts: Sequence[Fact]
@@ -135,7 +136,10 @@ def _both_ways(device: Device) -> str:
 def stories() -> Mapping[str, Story]:
     """All scenarios by id."""
     text = (files("simulators") / "scenarios.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), dict[str, Story])
+    found = tomllib.loads(text)
+    for story in found.values():
+        story["level"] = Level[story["level"].upper()]
+    return msgspec.convert(found, dict[str, Story])
 
 
 def told(id: str) -> Story:
@@ -162,7 +166,7 @@ class Scenario:
         self.over = self.end + round(self.story.after * MINUTE)
 
     def apply(self, now: Conditions) -> None:
-        if self.start <= now.at < self.end:
+        if self.start <= now.at < self.over:
             self.plot.effect(now, (now.at - self.start) / MINUTE)
 
     @property
@@ -179,8 +183,7 @@ class Scenario:
             return zero + round(minutes * MINUTE / speed)
 
         facts = tuple(
-            Truth(id, self.id, f.what, tuple(f.devices), at(f.begin), at(f.end), LEVELS.index(f.level))
-            for f in self.plot.facts
+            Truth(id, self.id, f.what, tuple(f.devices), at(f.begin), at(f.end), f.level) for f in self.plot.facts
         )
         return Run(id, self.id, zero, at(self.story.minutes), facts)
 

@@ -117,8 +117,11 @@ class Stage:
             return self._rehearse(id, now, at, speed or self.speed)
         if speed is not None:
             raise ScenarioError("a speed of its own needs a time of day: name one, as in at 15:20")
-        if any(scenario.id == id for scenario, _ in self._playing):
-            raise ScenarioError(f"{id} is played already; stop it first")
+        for scenario, run in list(self._playing):
+            if scenario.id == id and run.ends > now:
+                raise ScenarioError(f"{id} is played already; stop it first")
+            if scenario.id == id:
+                self._forget(scenario, run)
         p = self._publisher
         begin = (p.clock(now) // STEP + 1) * STEP
         scenario = Scenario(id, self._places, begin)
@@ -156,8 +159,7 @@ class Stage:
     def _end_what_is_over(self, now: int) -> None:
         clock = self._publisher.clock(now)
         for scenario, run in list(self._playing):
-            # What is over stays in a rehearsal until the zone has recovered
-            if clock >= (scenario.over if self._rehearsing else scenario.end):
+            if clock >= scenario.over:
                 self._forget(scenario, run)
         if self._rehearsing and not self._playing:
             self._resume(now)

@@ -163,7 +163,7 @@ def _draw(axis: plt.Axes, played: Played, panel: Panel) -> None:
     for colour, values in zip(cycle(COLOURS), panel.lines(played.plain).values(), strict=False):
         axis.plot(minute, values, color=colour, lw=0.8, ls="--", alpha=0.6)
     for fact in played.facts:
-        axis.axvspan(fact.begin / scale, fact.end / scale, color=LEVELS[fact.level], alpha=0.07, lw=0)
+        axis.axvspan(fact.begin / scale, fact.end / scale, color=LEVELS[fact.level.name.lower()], alpha=0.07, lw=0)
     for limit in panel.limits:
         axis.axhline(limit, color="#ff6b6b", lw=0.7, ls=":")
     axis.axvline(0, color="white", lw=0.7)
@@ -177,9 +177,8 @@ def _draw(axis: plt.Axes, played: Played, panel: Panel) -> None:
 
 def _told(fact: Fact) -> str:
     where = ", ".join(fact.devices[:3]) + " …" * (len(fact.devices) > 3)
-    return (
-        f"<li><b class='{fact.level}'>{escape(fact.what)}</b> {fact.begin:g} to {fact.end:g} min: {escape(where)}</li>"
-    )
+    what = f"<b class='{fact.level.name.lower()}'>{escape(fact.what)}</b>"
+    return f"<li>{what} {fact.begin:g} to {fact.end:g} min: {escape(where)}</li>"
 
 
 def section(id: str) -> str:

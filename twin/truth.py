@@ -3,16 +3,14 @@
 Alarms are scored against it: an alarm on a named device within the time was right, a fact without one was missed.
 """
 
-from typing import Annotated
-
 import msgspec
 
-LEVELS = ("none", "blue", "yellow", "orange", "red")
+from twin.standards import Level
 
 
 class Truth(msgspec.Struct, frozen=True):
     """One fact of one run of a scenario. `began`, `ended`: UTC ms, half open, in the time of the observations;
-    `level`: what it deserves, a position in LEVELS; `devices`: those that can see it."""
+    `level`: what it deserves; `devices`: those that can see it."""
 
     run: str
     scenario: str
@@ -20,7 +18,7 @@ class Truth(msgspec.Struct, frozen=True):
     devices: tuple[str, ...]
     began: int
     ended: int
-    level: Annotated[int, msgspec.Meta(ge=0, le=4)]
+    level: Level
 
 
 class Run(msgspec.Struct, frozen=True):

@@ -65,7 +65,7 @@ def _card(id: str, _: Translate) -> html.Article:
         [
             html.Span(id, className="scenarios-id"),
             html.H2(_(story.name)),
-            html.Span(_(view.LEVEL_LABELS[story.level]), className=f"scenarios-level level-{story.level}"),
+            html.Span(_(view.LEVEL_LABELS[story.level]), className=f"scenarios-level level-{story.level.name.lower()}"),
         ],
         className="scenarios-title",
     )

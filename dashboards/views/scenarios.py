@@ -9,7 +9,8 @@ from dashboards.i18n import Language, translator
 from simulators.scenarios import stories
 from twin.clock import MINUTE, local
 from twin.registry import Registry
-from twin.truth import LEVELS, Run, Stage, Truth
+from twin.standards import Level
+from twin.truth import Run, Stage, Truth
 
 REHEARSAL = 60.0  # times faster than real
 NAMED = 3  # devices named of a fact; the rest are counted
@@ -21,8 +22,6 @@ class Card(msgspec.Struct, frozen=True):
     id: str
     name: str
     story: str
-    level: str
-    levelLabel: str  # noqa: N815
     usual: str
     playing: bool
     share: float
@@ -53,8 +52,6 @@ def _card(id: str, run: Run | None, now: int, _: Callable[[str], str]) -> Card:
         id,
         _(story.name),
         _(story.story),
-        story.level,
-        _(LEVEL_LABELS[story.level]),
         _("usually from {time}, {lasting}").format(time=story.start, lasting=lasting(story.minutes * MINUTE, _)),
         run is not None,
         min(max(done, 0.0), 1.0),
@@ -63,9 +60,13 @@ def _card(id: str, run: Run | None, now: int, _: Callable[[str], str]) -> Card:
 
 
 # The national warning colours
-LEVEL_LABELS: Mapping[str, str] = dict(
-    zip(LEVELS, ("No warning", "Blue warning", "Yellow warning", "Orange warning", "Red warning"), strict=True)
-)
+LEVEL_LABELS: Mapping[Level, str] = {
+    Level.NONE: "No warning",
+    Level.BLUE: "Blue warning",
+    Level.YELLOW: "Yellow warning",
+    Level.ORANGE: "Orange warning",
+    Level.RED: "Red warning",
+}
 
 
 def lasting(milliseconds: float, _: Callable[[str], str]) -> str:
@@ -96,6 +97,6 @@ def _fact(fact: Truth, registry: Registry, now: int, _: Callable[[str], str]) ->
         "where": "、".join(names) + (_(" and {n} more").format(n=more) if more else ""),
         "from": f"{local(fact.began):%H:%M:%S}",
         "to": f"{local(fact.ended):%H:%M:%S}",
-        "level": LEVELS[fact.level],
+        "level": fact.level.name.lower(),
         "state": _("to come") if now < fact.began else _("now") if now < fact.ended else _("over"),
     }

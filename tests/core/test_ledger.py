@@ -10,11 +10,12 @@ from alembic.migration import MigrationContext
 
 from twin.errors import LedgerError
 from twin.ledger import METADATA, Ledger, sqlite_url, truth
+from twin.standards import Level
 from twin.truth import Run, Truth
 
 FACTS = (
-    Truth("S03-1", "S03", "Chiller tripped", ("ch-1", "ch-2"), 1_000, 5_000, 3),
-    Truth("S03-1", "S03", "Cold aisle too warm", ("sv-001",), 3_000, 9_000, 3),
+    Truth("S03-1", "S03", "Chiller tripped", ("ch-1", "ch-2"), 1_000, 5_000, Level.ORANGE),
+    Truth("S03-1", "S03", "Cold aisle too warm", ("sv-001",), 3_000, 9_000, Level.ORANGE),
 )
 
 
