@@ -234,3 +234,12 @@ UNDERPASS = Scale(
     (0.15, 0.27),
     (Level("Passable", "#16c784"), Level("Wading", "#f5c542"), Level("Closed to traffic", "#d93a4e")),
 )
+REPORTS = Scale(
+    (6, 15, 30),
+    (
+        Level("Normal", "#16c784"),
+        Level("Busy", "#9bd84b"),
+        Level("High", "#f5c542"),
+        Level("Very high", "#f2762e"),
+    ),
+)
