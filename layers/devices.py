@@ -16,6 +16,7 @@ from shapely import Point
 from shapely.affinity import translate
 from shapely.geometry.base import BaseGeometry
 
+from layers import cells
 from layers.place import INDUSTRIAL, Place, longest
 from twin.registry import Device, Registry
 
@@ -38,7 +39,8 @@ def registry(folder: Path | None, rng: np.random.Generator) -> Registry:
         *_lights_and_covers(place),
         *_drainage(place),
     ]
-    return Registry(_behind_gateways(found))
+    # Cells of the city grid are counted at the hotline: they have no gateway in the field
+    return Registry([*_behind_gateways(found), *cells.devices(place)])
 
 
 def _behind_gateways(found: Sequence[Device]) -> list[Device]:

@@ -113,8 +113,9 @@ class Conditions:
 
     - traffic: `demand`, a factor on all trips; `capacity`, a factor a link on what passes at its end (0: closed);
       `entering`, veh/h more that begin a trip on a link; `pace`, a factor on free speed
-    - parking: `visitors`, arrivals a minute more a car park; `leaving`, the share of its parked cars that leave in this
-      minute, beyond those whose time is up; `shut`, 1 where no one is let in
+    - parking: `visitors`, arrivals a minute more a car park, for an event that ends in `visit` minutes; `leaving`,
+      the share of its parked cars that leave in this minute, beyond those whose time is up; `shut`, 1 where no one is
+      let in
     - compute: `chillers`, the share of each that can run; `curtailed`, the share of IT power the grid asks back
     - air, noise: `regional`, a factor on what blows in; `works`, a factor on local sources but traffic; `fronts`,
       `leaks`, `sounds`
@@ -143,6 +144,7 @@ class Conditions:
     pace: float = 1.0
     cooling: float = 1.0
     curtailed: float = 0.0
+    visit: float = 240.0
     voltage: float = 1.0
     river: float = 60.0
     regional: float = 1.0

@@ -123,6 +123,13 @@ METRICS: Mapping[str, Metric] = {
         _m("pumpsRunning", "Pumps running", "{pumps}", (0, 100), (0, 10)),
         _m("flow", "Pumped flow", "m3/h", (0, 100_000), (0, 5_000)),
         _m("batteryLevel", "Battery", "1", (0, 1), (0, 1), 2),
+        # city grid (ours): calls to the hotline in the last hour
+        _m("odourReports", "Odour reports", "{reports}/h", (0, 10_000), (0, 125)),
+        _m("noiseReports", "Noise reports", "{reports}/h", (0, 10_000), (0, 125)),
+        _m("floodReports", "Flooding reports", "{reports}/h", (0, 10_000), (0, 125)),
+        _m("parkingReports", "Parking reports", "{reports}/h", (0, 10_000), (0, 125)),
+        _m("facilityReports", "Facility reports", "{reports}/h", (0, 10_000), (0, 125)),
+        _m("reports", "Citizen reports", "{reports}/h", (0, 50_000), (0, 125)),
     )
 }
 
@@ -260,6 +267,13 @@ KINDS: Mapping[str, Kind] = {
             "waterLevel",
         ),
         Kind("underpass", "Underpass", Domain.CITY, ("waterDepth",), "waterDepth"),
+        Kind(
+            "city-grid",
+            "City grid cell",
+            Domain.CITY,
+            ("odourReports", "noiseReports", "floodReports", "parkingReports", "facilityReports", "reports"),
+            "reports",
+        ),
     )
 }
 

@@ -77,6 +77,7 @@ SCALES: Mapping[str, tuple[str, standards.Scale]] = {
     "street-light": ("illuminanceOn", standards.LAMPS),
     "manhole": ("coverOpen", standards.COVER),
     "underpass": ("waterDepth", standards.UNDERPASS),
+    "city-grid": ("reports", standards.REPORTS),
 }
 
 # What a screen shows for each band of a kind

@@ -27,6 +27,7 @@ def zone(
     monitors: int = 4,
     lights: int = 4,
     covers: int = 6,
+    cells: int = 4,
 ) -> Registry:
     devices: list[Device] = []
     number = count()
@@ -97,5 +98,8 @@ def zone(
         add("manhole", i % columns, i % rows)
     for _ in range(2):
         add("pumping-station", 1, 1)
-        add("underpass", 1.5, 2)
+    add("underpass", 1.5, 2, link="link:(1, 1)-(2, 1)", under="rail")
+    add("underpass", 2.5, 2, link="link:(2, 1)-(3, 1)", under="road:ew:2")
+    for i in range(cells):
+        add("city-grid", 0.5 + 2 * (i % 2), 0.5 + 2 * (i // 2), area=2.5, homes=45.0)
     return Registry(devices)

@@ -45,6 +45,16 @@ UNDERPASS = Scale(
     (0.15, 0.27),
     (Band("Passable", "#16c784"), Band("Wading", "#f5c542"), Band("Closed to traffic", "#d93a4e")),
 )
+# Calls of citizens in an hour from one cell of the city grid, by convention
+REPORTS = Scale(
+    (6, 15, 30),
+    (
+        Band("Normal", "#16c784"),
+        Band("Busy", "#9bd84b"),
+        Band("High", "#f5c542"),
+        Band("Very high", "#f2762e"),
+    ),
+)
 
 _RANGES = {row["quantity"]: (float(row["low"] or "-inf"), float(row["high"] or "inf")) for row in table("data_centre")}
 _GRADES = tuple((float(row["pue_to"]), int(row["grade"])) for row in table("pue_gb40879_2021"))

@@ -61,6 +61,7 @@ const RADIUS = {
   manhole: 1.8,
   "pumping-station": 4.2,
   underpass: 4.8,
+  "city-grid": 4.2,
 };
 
 const state = (name, otherwise) => ["coalesce", ["feature-state", name], otherwise];
