@@ -126,30 +126,32 @@ FESTIVAL = 25_000
 
 
 def s05(places: Places, start: int) -> Plot:
-    """25,000 people from 17:30 to 19:00, music from 19:00 to 22:00, and all of them home by 22:50."""
+    """25,000 people arrive about 18:30, hear music from 19:00 to 22:00, and most have left by 22:50."""
     lots = [places.lot("poi:lsd-park"), places.lot("poi:music")]
     stage = plane([places.lots[lots[1]]])[0]
     spaces = np.array([places.lots[i].number("capacity") for i in lots])
     cars = FESTIVAL * CAR_SHARE / IN_A_CAR * spaces / spaces.sum()
-    around = [i for i in places.near(places.lots, plane([places.lots[lots[0]]])[0], within=900.0) if i not in lots]
+    beside = places.near(places.links, stage, most=6)
 
     def effect(now: Conditions, t: float) -> None:
-        now.visitors[lots] += cars * _gamma(t, 3.0, 20.0)
+        arriving = _gamma(t, 5.0, 17.5)
+        now.visitors[lots] += cars * arriving
+        now.visit = 270.0 - t
+        # They come by the streets around; parking itself brings no one there
+        now.entering[beside] += 60 * cars.sum() * arriving / len(beside) * 0.5
         if 90 <= t < 270:
             now.sounds.append(Sound(float(stage[0]), float(stage[1]), 98.2))
-        if 275 <= t < 330:
-            now.leaving[[*lots, *around]] = 0.036
 
-    beside = places.near(places.links, stage, most=6)
-    monitors = [d.id for d in places.of("noise-monitor")]
-    near = [monitors[i] for i in places.near(places.of("noise-monitor"), stage, within=600.0)]
+    monitors = places.of("noise-monitor")
+    near = [monitors[i].id for i in places.near(monitors, stage, within=600.0)]
+    streets = [places.links[i].id for i in beside]
     return Plot(
         effect,
         [
-            Fact("Car parks of the festival full", [places.lots[i].id for i in lots], 70, 275, Level.YELLOW),
-            Fact("Streets around the festival jammed", [places.links[i].id for i in beside], 60, 120, Level.YELLOW),
+            Fact("Car parks of the festival full", [places.lots[i].id for i in lots], 70, 270, Level.YELLOW),
+            Fact("Streets around the festival jammed", streets, 60, 120, Level.YELLOW),
             Fact("Festival loud", near, 90, 270, Level.YELLOW),
-            Fact("Streets around the festival jammed", [places.links[i].id for i in beside], 275, 330, Level.YELLOW),
+            Fact("Streets around the festival jammed", streets, 270, 330, Level.YELLOW),
         ],
     )
 
@@ -169,11 +171,11 @@ def s06(places: Places, start: int) -> Plot:
         now.leaks.append(leak)
         if 8 <= t < 150:
             # People along the plume notice it as it reaches them, and call less when it has gone by
-            for metres in (300.0, 900.0, 1_600.0):
-                since = t - 8 - metres / 1.2 / 60
+            for metres in (150.0, 900.0, 1_600.0):
+                since = t - max(8.0, 6.0 + metres / 1.2 / 60)
                 if since > 0:
                     at = source + metres * south_east
-                    calls = 22.0 * min(since / 10, 1.0) * (1.0 if t < 75 else math.exp(-(t - 75) / 30))
+                    calls = 22.0 * min(since / 5, 1.0) * (1.0 if t < 75 else math.exp(-(t - 75) / 30))
                     now.concerns.append(Concern("odourReports", float(at[0]), float(at[1]), calls, 350.0))
 
     return Plot(
@@ -333,15 +335,18 @@ def pour(t: float) -> float:
 
 
 def s12(places: Places, start: int) -> Plot:
-    """At poi:live: a full house of the arena goes home."""
+    """At poi:live: a full house of the arena goes home, most of it at once."""
     lot = places.lot("poi:live")
     there = plane([places.lots[lot]])[0]
     kerb = places.mask(len(places.links), places.near(places.links, there, most=2))
 
     def effect(now: Conditions, t: float) -> None:
-        if t < 45:
-            now.leaving[lot] = 0.024
-        if t < 60:
+        if t < 0:
+            now.visitors[lot] += 2.2
+            now.visit = 40.0 - t
+        elif t < 40:
+            now.leaving[lot] = 0.07 * math.exp(-t / 7) + 0.006
+        if 0 <= t < 60:
             now.capacity[kerb] *= 0.65
             now.entering[kerb] += 150.0
 
@@ -351,6 +356,7 @@ def s12(places: Places, start: int) -> Plot:
             Fact("Queue at the exits of the car park", [places.lots[lot].id], 5, 45, Level.BLUE),
             Fact("Kerb lane blocked", _ids(places, kerb), 0, 60, Level.BLUE),
         ],
+        before=120,
     )
 
 

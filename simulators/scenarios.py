@@ -59,11 +59,12 @@ class Fact(NamedTuple):
 @dataclass(frozen=True)
 class Plot:
     """What a scenario does in one zone from one start: `effect` is told the conditions and the minutes since the
-    start, at every step from start until the zone has recovered."""
+    start, at every step from `before` minutes before it until the zone has recovered."""
 
     effect: Callable[[Conditions, float], None]
     facts: Sequence[Fact]
     faults: Sequence[Fault] = ()
+    before: float = 0.0
 
 
 class Places:
@@ -166,7 +167,7 @@ class Scenario:
         self.over = self.end + round(self.story.after * MINUTE)
 
     def apply(self, now: Conditions) -> None:
-        if self.start <= now.at < self.over:
+        if self.start - self.plot.before * MINUTE <= now.at < self.over:
             self.plot.effect(now, (now.at - self.start) / MINUTE)
 
     @property

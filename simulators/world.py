@@ -74,8 +74,10 @@ class World:
             Domain.TRAFFIC: Traffic(registry, self.devices[Domain.TRAFFIC], seed),
             Domain.ENVIRONMENT: Environment(registry, self.devices[Domain.ENVIRONMENT], seed),
             Domain.COMPUTE: Compute(registry, self.devices[Domain.COMPUTE], seed),
-            Domain.CITY: City(registry, self.devices[Domain.CITY], seed),
+            Domain.CITY: (city := City(registry, self.devices[Domain.CITY], seed)),
         }
+        self._city = city
+        self._links = [d.attributes.get("link") for d in self.devices[Domain.TRAFFIC]]
         self._absent = {domain: _absent(devices, domain) for domain, devices in self.devices.items()}
         self._blocks: dict[Domain, Block] = {}
         midnight = local(start).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
@@ -112,6 +114,9 @@ class World:
         self.at += STEP
         self._blocks.clear()
         self.now = self._conditions(self.at)
+        if closed := self._city.closed_links:
+            # A road that was under water a minute ago
+            self.now.capacity[[link in closed for link in self._links]] = 0.0
         for scenario in self.scenarios:
             scenario.apply(self.now)
         for domain, model in self.models.items():
