@@ -98,4 +98,8 @@ def zone(
     for _ in range(2):
         add("pumping-station", 1, 1)
         add("underpass", 1.5, 2)
+    add("compute-pool", 1, 1, "dist:compute", nameplateP=1000.0, planned=1.0)
+    for latency in (9.0, 27.0):
+        add("compute-pool", 1, 1, "dist:compute", nameplateP=200.0, latencyMs=latency)
+    add("dispatch", 1, 1, "dist:compute")
     return Registry(devices)
