@@ -4,8 +4,8 @@
   pools (`dispatch`).
 - A server draws P_idle + (P_max - P_idle) u^1.2, plus 1 % fan power a kelvin of inlet above 27 °C.
 - The hall and its plant (`cooling`) say how warm the aisle is. A server throttles by 30 % from an inlet of 35 °C on and
-  switches off at 40 °C, until it is below 30 °C again. Neither takes a new job; a job that has long to go leaves a
-  throttled server for another pool, and one whose server is off goes on elsewhere or waits again.
+  switches off at 40 °C, until it is below 30 °C again; it takes no new job until it is below 27 °C. A job that has long
+  to go leaves a throttled server for another pool; one whose server is off goes on elsewhere or waits again.
 - What the grid asks back is met by putting off jobs, those that started last first.
 - The centre's figures are sums over its servers: cards, power and PFLOPS; its PUE is what all draw over what the
   servers draw. A throttled job ends when it would have.
@@ -33,14 +33,14 @@ from simulators.conditions import (
 )
 from simulators.cooling import COLD_AISLE, DISTRIBUTION, FANS, Hall
 from simulators.dispatch import PFLOPS, Dispatch
-from simulators.jobs import CARDS, GATHER, Arrivals, Job, Queue
+from simulators.jobs import CARDS, GATHER, Arrivals, Queue
 from twin.clock import HOUR, MINUTE, SECOND
 from twin.errors import RegistryError
 from twin.registry import Device, Registry
 
 IDLE, FULL = 200 / 120, 650 / 120  # kW a server of eight cards
 HISTORY = 10 * 24 * 60  # minutes the queue is played through before the first step: it forgets slowly
-THROTTLE, SHUTDOWN, RELEASE = 35.0, 40.0, 30.0  # °C at the inlet
+THROTTLE, SHUTDOWN, RELEASE, READY = 35.0, 40.0, 30.0, 27.0  # °C at the inlet
 SLOWED = 0.70  # of its work is left to a throttled server
 WORTH = 4 * 60  # minutes a job must have to go to be worth moving
 BATTERY = 0.9  # per unit of the grid's voltage; below it the UPS is on battery
@@ -109,14 +109,16 @@ class Compute:
         spare = self._curtail(now, duty)
         self._cool(now)
         self._protect(minute)
-        self.queue.restrict(self.throttled | self.off, spare)
+        self.queue.restrict(self.throttled | self.off | (self.queue.closed & (self.inlet >= READY)), spare)
         self._supply(now)
 
     def read(self, now: Conditions, rng: np.random.Generator) -> dict[str, Array]:
         values: dict[str, Array] = {}
 
         def put(metric: str, index: Ints, what: Array | float) -> None:
-            values.setdefault(metric, np.full(self._size, np.nan))[index] = what
+            if metric not in values:
+                values[metric] = np.full(self._size, np.nan)
+            values[metric][index] = what
 
         for metric, value in self._figures().items():
             put(metric, self._centre, value)
@@ -227,9 +229,7 @@ class Compute:
         if struck.any():
             self.queue.off(struck, minute, lambda job: job.minutes >= WORTH and self.dispatch.move(job, minute))
         if lost.any():
-            stranded: list[Job] = []
-            self.queue.off(lost, minute, lambda job: self.dispatch.move(job, minute) or not stranded.append(job))
-            self.queue.back(stranded)
+            self.queue.off(lost, minute, lambda job: self.dispatch.move(job, minute), put_back=True)
 
     def _supply(self, now: Conditions) -> None:
         """The UPS: on battery while the grid is low."""

@@ -4,8 +4,8 @@ The hall is air over everything solid in it, both per kW of the servers' full po
 
     Ca dTa/dt = P_it + P_fans - Q - G (Ta - Tm)      Cm dTm/dt = G (Ta - Tm)
 
-in explicit steps of 6 s, well under the 30 s in which air and control settle. What goes in is kept to rounding: over any
-span the integral of P_it + P_fans - Q is Ca dTa + Cm dTm.
+in explicit steps of 6 s, which air and control allow. What goes in is kept to rounding: over any span the integral of
+P_it + P_fans - Q is Ca dTa + Cm dTm.
 
 The plant is N regular chillers and what stands by, each with its pump and the cold water of its loop (a first-order
 store), so that what it delivers lags what it makes:
@@ -32,7 +32,7 @@ USUAL = 0.62
 AIR, MASS, EXCHANGE = USUAL * 3.0, USUAL * 20.0, USUAL * 0.15
 GAIN = 0.15  # kW/K a kW: how hard the plant works against a warm aisle
 COLD_AISLE = 22.5  # °C, set point
-REGULAR = 0.72  # what the regular chillers carry over the servers' full power, which these never draw all at once
+CAPACITY = 0.96  # what all chillers carry over the servers' full power: three of four carry 0.72, more than is usual
 WATER = 240.0  # s in which the cold of a loop runs out when it is not made
 RUNDOWN = 15.0  # s in which a stopped pump's flow dies
 LOADING = 360.0  # s in which a chiller that starts takes its load
@@ -153,14 +153,15 @@ class Plant:
 
 
 class Hall:
-    """`full` kW: the servers' full power. `air`, `mass` °C; `cooling`, `chilling` kW: the last step's mean of the heat
-    carried off and of the chillers' electricity; `cop` of the plant, before part load."""
+    """`full` kW: the servers' full power; `sizes` of the chillers, relative to one another.
+
+    `air`, `mass` °C; `cooling`, `chilling` kW: the last step's mean of the heat carried off and of the chillers'
+    electricity; `cop` of the plant, before part load.
+    """
 
     def __init__(self, full: float, sizes: Sequence[float], standby: Sequence[bool]) -> None:
         self._full = full
-        regular = sum(size for size, spare in zip(sizes, standby, strict=True) if not spare)
-        unit = REGULAR * full / regular if regular else full
-        self.plant = Plant([size * unit for size in sizes], standby)
+        self.plant = Plant([CAPACITY * full * size / sum(sizes) for size in sizes], standby)
         self.air = self.mass = COLD_AISLE
         self.cop = MECHANICAL
         self.cooling = self.chilling = 0.0

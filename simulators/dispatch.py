@@ -16,10 +16,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
-from simulators.conditions import STEP, Array, bump, calendar, fraction, smooth
-from simulators.jobs import CARDS, Job
+from simulators.conditions import STEP, bump, calendar, fraction, smooth
+from simulators.jobs import Job
 from twin.clock import HOUR
 from twin.registry import Device
 
@@ -86,7 +84,9 @@ class Pool:
         at = minute * STEP
         share = self.allocated(minute) / max(self.total, 1)
         used = share * (0.72 + 0.03 * smooth(self._seed, f"busy/{self.id}", at, 20 * STEP))
-        others = 0.16 + 0.14 * bump(calendar(at)[0], 20.0, 4.0) + 0.02 * smooth(self._seed, f"line/{self.id}", at, 10 * STEP)
+        others = (
+            0.16 + 0.14 * bump(calendar(at)[0], 20.0, 4.0) + 0.02 * smooth(self._seed, f"line/{self.id}", at, 10 * STEP)
+        )
         line = min(max(others, 0.0) + LENT * self.sending(minute), 1.0)
         return {
             "gpuUtilization": used,

@@ -14,7 +14,7 @@ Sources: job sizes and durations after the Helios (SC21), Philly and AcmeTrace p
 
 import heapq
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import NamedTuple
@@ -122,13 +122,27 @@ class Queue:
         self._stirred |= spare < math.inf or self.spare < math.inf or bool((self.closed & ~closed).any())
         self.closed, self.spare = closed, spare
 
-    def off(self, servers: npt.NDArray[np.bool_], minute: int, taken: Callable[[Job], bool]) -> int:
-        """Offer every job that runs on one of the servers, as it remains, to `taken`; how many it took."""
+    def off(
+        self,
+        servers: npt.NDArray[np.bool_],
+        minute: int,
+        taken: Callable[[Job], bool],
+        *,
+        put_back: bool = False,
+    ) -> int:
+        """Offer every job that runs on one of the servers, as it remains, to `taken`; how many it took. The others run
+        on, or wait again."""
         moved = 0
         for run in sorted(self.running, key=lambda run: run.order):
-            if servers[run.servers].any() and taken(_rest(run, minute)):
+            if not servers[run.servers].any():
+                continue
+            rest = _rest(run, minute)
+            if taken(rest):
                 self._stop(run)
                 moved += 1
+            elif put_back:
+                self._stop(run)
+                self._back(rest)
         return moved
 
     def suspend(self, minute: int) -> bool:
@@ -137,12 +151,12 @@ class Queue:
             return False
         run = max(self.running, key=lambda run: run.order)
         self._stop(run)
-        self.back([_rest(run, minute)])
+        self._back(_rest(run, minute))
         return True
 
-    def back(self, jobs: Iterable[Job]) -> None:
-        """Put jobs before all that wait."""
-        self.waiting = [*jobs, *self.waiting]
+    def _back(self, job: Job) -> None:
+        """Put a job before all that wait."""
+        self.waiting.insert(0, job)
         self._stirred = True
 
     def gather(self) -> None:
