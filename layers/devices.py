@@ -316,6 +316,32 @@ def _compute(place: Place) -> Iterator[Device]:
         )
     for i in range(4):
         yield place.device(f"pu-{i + 1}", f"{i + 1}号供配电单元", "power-unit", at(-42 + i * 28, -52))
+    yield from _pools(place)
+
+
+PLANNED = "poi:dc-1000p"
+TERMINAL, DISPATCH = "poi:ai-hub", "poi:brain"  # where the lines to other cities end, and where jobs are sent from
+_LINE = ("linkLatency", "linkUtilization")
+# id, city, PFLOPS, cards, milliseconds there and back: the cities are known, the sizes are assumed
+_LINKED = (("cp-zhengzhou", "郑州", 200.0, 640.0, 9.0), ("cp-hangzhou", "杭州", 500.0, 1_600.0, 27.0))
+
+
+def _pools(place: Place) -> Iterator[Device]:
+    """The planned centre, the pools of other cities at the terminal of their lines, and the dispatch."""
+    if PLANNED in place.marks:
+        mark = place.marks[PLANNED]
+        centre = place.device(
+            "cp-1000p", mark.name, "compute-pool", mark.geometry, nameplateP=1_000.0, planned=1.0, poi=PLANNED
+        )
+        yield msgspec.structs.replace(centre, metrics=tuple(m for m in centre.metrics if m not in _LINE))
+    if TERMINAL in place.marks:
+        flat = place.grid.flat(place.marks[TERMINAL].geometry)
+        for i, (id, city, nameplate, cards, latency) in enumerate(_LINKED):
+            at = place.grid.turned(translate(flat, -20 + 40 * i, 0))
+            more: dict[str, str | float] = {"nameplateP": nameplate, "cards": cards, "latencyMs": latency}
+            yield place.device(id, f"{city}算力池（专线接入，示意）", "compute-pool", at, city=city, gbps=100.0, **more)
+    if DISPATCH in place.marks:
+        yield place.device("cd-1", "算力调度中心", "dispatch", place.marks[DISPATCH].geometry, poi=DISPATCH)
 
 
 # ---------------------------------------------------------------- city facilities

@@ -1,25 +1,23 @@
-"""The accelerator centre: jobs arrive, wait, run on servers; servers make heat; chillers carry it off.
+"""The accelerator centre: jobs run on servers, servers make heat, chillers carry it off, other pools take what is over.
 
-- Jobs come as a non-homogeneous Poisson process, more by day. Small ones (under a server) share one pool, large ones
-  take whole servers of another, in order of arrival; what fits may go first until the one before it has waited long.
-  A third pool serves inference and follows the day. A job waits and runs less than a day in all: limits that batch
-  queues have, and what lets a simulation forget how it began.
+- Jobs (`jobs`) run on servers; inference, a pool of its own, follows the day. What must wait too long goes to other
+  pools (`dispatch`).
 - A server draws P_idle + (P_max - P_idle) u^1.2, plus 1 % fan power a kelvin of inlet above 27 °C.
-- The cold aisle is one heat capacity, C dT/dt = P_it - Q_cool, held at its set point while the chillers can.
-- The centre's figures are sums over its servers: cards, power and PFLOPS; facility power is IT power times PUE.
+- The hall and its plant (`cooling`) say how warm the aisle is. A server throttles by 30 % from an inlet of 35 °C on and
+  switches off at 40 °C, until it is below 30 °C again; it takes no new job until it is below 27 °C. A job that has long
+  to go leaves a throttled server for another pool; one whose server is off goes on elsewhere or waits again.
+- What the grid asks back is met by putting off jobs, those that started last first.
+- The centre's figures are sums over its servers: cards, power and PFLOPS; its PUE is what all draw over what the
+  servers draw. A throttled job ends when it would have.
 
-Sources: job sizes and durations after the Helios (SC21), Philly and AcmeTrace papers; lumped heat capacity after
-Khankari (ASHRAE 2011); powers and the PUE formula are assumptions.
+Sources: powers are assumptions, thresholds a convention of the project above the range of GB 50174.
 """
 
-import heapq
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from statistics import NormalDist
 
 import numpy as np
+import numpy.typing as npt
 
 from simulators.conditions import (
     STEP,
@@ -28,137 +26,30 @@ from simulators.conditions import (
     Ints,
     Wander,
     bump,
-    calendar,
     ids,
     smooth,
     spread,
-    stream,
     traits,
 )
+from simulators.cooling import COLD_AISLE, DISTRIBUTION, FANS, Hall
+from simulators.dispatch import PFLOPS, Dispatch
+from simulators.jobs import CARDS, GATHER, Arrivals, Queue
 from twin.clock import HOUR, MINUTE, SECOND
 from twin.errors import RegistryError
 from twin.registry import Device, Registry
 
 IDLE, FULL = 200 / 120, 650 / 120  # kW a server of eight cards
-CARDS = 8
-NAMEPLATE = 300.5 / 960  # PFLOPS a card, dense FP16, where the centre does not say
-DISTRIBUTION, FANS = 0.06, 0.05  # share of IT power
-HEAT = 12.0  # kJ/K a kW of full IT power
-COLD_AISLE = 22.5  # °C, set point
-PLANT = 1.65  # heat the regular chillers can take over the servers' full power
-LONGEST = 16 * 60  # minutes a job may run
-PATIENCE = 6 * 60  # minutes after which its owner withdraws a job that waits
 HISTORY = 10 * 24 * 60  # minutes the queue is played through before the first step: it forgets slowly
-GATHER = 4 * 60  # minute of the local day at which running jobs are moved together
-HOLD = 75  # minutes after which nothing of its pool passes a job that waits
-TARGET = 0.90  # share of the batch pools' cards that jobs ask for on average
-WAITING = 400  # jobs; tenants stop submitting beyond
-
-# (cards, share of jobs, median minutes, sigma)
-_JOBS = (
-    (1, 0.55, 55, 1.6),
-    (2, 0.09, 80, 1.6),
-    (4, 0.06, 90, 1.6),
-    (8, 0.20, 120, 1.7),
-    (16, 0.04, 170, 1.5),
-    (32, 0.025, 200, 1.4),
-    (64, 0.015, 240, 1.3),
-    (128, 0.02, 260, 1.2),
-)
+THROTTLE, SHUTDOWN, RELEASE, READY = 35.0, 40.0, 30.0, 27.0  # °C at the inlet
+SLOWED = 0.70  # of its work is left to a throttled server
+WORTH = 4 * 60  # minutes a job must have to go to be worth moving
+BATTERY = 0.9  # per unit of the grid's voltage; below it the UPS is on battery
+AUTONOMY, RECHARGE = 15 * 60.0, 4 * 3600.0  # s: a full battery at full load, and charging it
 
 
-def plant_cop(wet_bulb: float) -> float:
-    """Coefficient of performance of the cooling plant: 14 by free cooling below 8 °C, else falling from 8.5 to 3."""
-    return 14.0 if wet_bulb < 8 else min(max(8.5 - 0.22 * (wet_bulb - 8), 3.0), 8.5)
-
-
-def pue(cop: float) -> float:
-    """Power usage effectiveness: distribution and UPS, fans, and cooling at a plant's `cop`."""
-    return 1 + DISTRIBUTION + FANS + 1 / cop
-
-
-def server_power(utilisation: Array) -> Array:
-    """kW of a server at a utilisation of 0 to 1."""
-    return np.asarray(IDLE + (FULL - IDLE) * utilisation**1.2, np.float64)
-
-
-@dataclass(slots=True)
-class Job:
-    """`cards` wanted; `minutes` of running; `busy`: how much of a card it uses; `start`: what orders the servers
-    for it; `came`: the minute it was submitted."""
-
-    cards: int
-    minutes: int
-    busy: float
-    start: float
-    came: int
-
-
-class Queue:
-    """Jobs on servers: which wait, which run until when, and how many cards of each server are free."""
-
-    def __init__(self, cards: Ints, inference: int) -> None:
-        self.cards = cards
-        n = len(cards)
-        small = inference + round(0.35 * (n - inference))
-        self.shared, self.whole = np.arange(inference, small), np.arange(small, n)
-        self.free = cards.copy()
-        self._salt = np.sqrt(np.arange(n) + 2.0)
-        self.load = np.zeros(n)
-        self.waiting: list[Job] = []
-        self._running: list[tuple[int, int, Ints, int, Job]] = []
-        self._count = 0
-
-    def step(self, minute: int, jobs: Sequence[Job]) -> None:
-        """Take in what was submitted, end what is over and start, in order of arrival, what fits.
-
-        Nothing is decided in a minute in which no job comes or ends.
-        """
-        if not jobs and not (self._running and self._running[0][0] <= minute):
-            return
-        while self._running and self._running[0][0] <= minute:
-            _, _, servers, cards, job = heapq.heappop(self._running)
-            self.free[servers] += cards
-            self.load[servers] -= cards * job.busy
-        still: list[Job] = []
-        # What did not fit once this minute will not fit when more is taken
-        refused = {False: 1 << 30, True: 1 << 30}
-        for job in (*self.waiting, *jobs):
-            large, waited = job.cards >= CARDS, minute - job.came
-            if waited > PATIENCE:
-                continue
-            if job.cards >= refused[large] or not self._place(job, minute + job.minutes):
-                refused[large] = 0 if waited > HOLD else min(refused[large], job.cards)
-                still.append(job)
-        self.waiting = still[:WAITING]
-
-    def gather(self) -> None:
-        """Move what runs together, as is done at night against fragments: large jobs first, so that all fit again."""
-        running = sorted(self._running, key=lambda r: (-r[4].cards, r[4].came, r[4].start))
-        self._running, self.free, self.load = [], self.cards.copy(), np.zeros(len(self.cards))
-        for end, _, _, _, job in running:
-            self._place(job, end)
-
-    def _place(self, job: Job, end: int) -> bool:
-        own, other = (self.whole, self.shared) if job.cards >= CARDS else (self.shared, self.whole)
-        pool = own if len(own) else other
-        if not len(pool):
-            return False
-        turned = pool[np.argsort((self._salt[pool] + job.start) * 9973.0 % 1.0)]
-        if job.cards >= CARDS:
-            wanted = min(job.cards // CARDS, len(pool))
-            servers = turned[self.free[turned] == self.cards[turned]][:wanted]
-            taken = int(self.cards[servers].min()) if len(servers) else 0
-        else:
-            wanted, taken = 1, min(job.cards, int(self.cards[pool].max()))
-            servers = turned[self.free[turned] >= taken][:1]
-        if len(servers) < wanted:
-            return False
-        self.free[servers] -= taken
-        self.load[servers] += taken * job.busy
-        self._count += 1
-        heapq.heappush(self._running, (end, self._count, servers, taken, job))
-        return True
+def server_power(utilisation: Array, full: Array | float = FULL) -> Array:
+    """kW of a server at a utilisation of 0 to 1, by its `full` power."""
+    return np.asarray(full * (IDLE + (FULL - IDLE) * utilisation**1.2) / FULL, np.float64)
 
 
 class Compute:
@@ -166,72 +57,82 @@ class Compute:
         self._seed = seed
         of = {k: [i for i, d in enumerate(devices) if d.kind == k] for k in {d.kind for d in devices}}
         self._size = len(devices)
-        self._centre, self._servers, self._chillers, self._units = (
-            np.array(of.get(k, []), np.int64) for k in ("compute-centre", "server", "chiller", "power-unit")
+        self._centre, self._servers, self._chillers, self._units, self._pools, self._stations = (
+            np.array(of.get(k, []), np.int64)
+            for k in ("compute-centre", "server", "chiller", "power-unit", "compute-pool", "dispatch")
         )
         if len(self._centre) > 1:
             raise RegistryError("the simulators know one compute centre; take the others out of the simulated registry")
         servers = [devices[i] for i in self._servers]
-        n = len(servers)
-        self.cards: Ints = np.array([int(d.number("cards")) if "cards" in d.attributes else CARDS for d in servers])
-        self.cards = self.cards.astype(np.int64)
-        self.nameplate = self.cards.sum() * NAMEPLATE
+        self._equip(servers)
+        self.nameplate = float(self.cards.sum() * PFLOPS)
         for i in self._centre:
             if "nameplateP" in devices[i].attributes:
                 self.nameplate = devices[i].number("nameplateP")
-        self._standby = np.array([bool(devices[i].attributes.get("standby", 0)) for i in self._chillers], bool)
+        n = len(servers)
         self._inference = round(0.3 * n)
         self.queue = Queue(self.cards, self._inference)
+        self.arrivals = Arrivals(int(self.cards[self._inference :].sum()), seed)
+        self.dispatch = Dispatch([devices[i] for i in self._pools], seed)
+        self.withdrawn = 0
         self._minute: int | None = None
-        self._coming: list[list[Job]] = []
-        self._batch_cards = int(self.cards[self._inference :].sum())
         self._duty = Wander(n, 18)
         self._warm = 0.7 * spread(seed, "rack", ids(servers))
         self._high = traits(seed, "height", ids(servers))
         self._own = spread(seed, "unit", [devices[i].id for i in (*self._chillers, *self._units)])
-        self.aisle, self.cop = COLD_AISLE, 10.0
-        self.cooling = 0.0
-        self.allocated, self.utilisation, self.power = np.zeros(n), np.zeros(n), server_power(np.zeros(n))
-        self.inlet = np.full(n, COLD_AISLE)
+        # A hall whose chillers the registry does not list has one all the same
+        spare = [bool(devices[i].attributes.get("standby", 0)) for i in self._chillers] or [False]
+        sizes = (1 + 0.02 * self._own[: len(self._chillers)]).tolist() or [1.0]
+        self.hall = Hall(max(self._full, 1.0), sizes, spare)
+        self.charge = np.ones(len(self._units))
+        self._asked: float | None = None
+        self._held: tuple[list[float], float] | None = None  # shares of the chillers and voltage, of the last step
+
+    def _equip(self, servers: Sequence[Device]) -> None:
+        """`cards` and power of each, as the registry says or of the usual server."""
+        n = len(servers)
+        self.cards: Ints = np.array([d.attributes.get("cards", CARDS) for d in servers], np.float64).astype(np.int64)
+        usual = FULL * self.cards / CARDS
+        own = [d.attributes.get("fullKw", usual[i]) for i, d in enumerate(servers)]
+        self._most: Array = np.array(own, np.float64)
+        self._full = float(self._most.sum())
+        self.allocated, self.utilisation, self.power = np.zeros(n), np.zeros(n), server_power(np.zeros(n), self._most)
+        self.inlet, self._mixed = np.full(n, COLD_AISLE), np.zeros(n)
+        self.throttled: npt.NDArray[np.bool_] = np.zeros(n, bool)
+        self.off: npt.NDArray[np.bool_] = np.zeros(n, bool)
 
     def step(self, now: Conditions, rng: np.random.Generator) -> None:
-        self._play(now.at // STEP)
+        minute = now.at // STEP
+        self._play(minute)
         duty = np.exp(0.05 * self._duty.step(rng))
-        served, busy = self._inference_load(now)
-        self.allocated = np.asarray(self.cards - self.queue.free + served, np.float64)
-        used = (self.queue.load + served * busy) * duty / np.maximum(self.cards, 1)
-        self.utilisation = np.clip(used, 0, self.allocated / np.maximum(self.cards, 1))
-        fans = 1 + 0.01 * np.maximum(self.inlet - 27, 0)
-        self.power = server_power(self.utilisation) * fans * self.cards / CARDS
+        self._work(now, duty)
+        spare = self._curtail(now, duty)
         self._cool(now)
+        self._protect(minute)
+        self.queue.restrict(self.throttled | self.off | (self.queue.closed & (self.inlet >= READY)), spare)
+        self._supply(now)
 
     def read(self, now: Conditions, rng: np.random.Generator) -> dict[str, Array]:
-        it = self.it_power
-        ratio = pue(self.cop)
         values: dict[str, Array] = {}
 
         def put(metric: str, index: Ints, what: Array | float) -> None:
-            values.setdefault(metric, np.full(self._size, np.nan))[index] = what
+            if metric not in values:
+                values[metric] = np.full(self._size, np.nan)
+            values[metric][index] = what
 
-        total = int(self.cards.sum())
-        mean = float(self.utilisation @ self.cards) / max(total, 1)
-        centre = {
-            "gpuUtilization": mean,
-            "gpuAllocated": float(self.allocated.sum()),
-            "gpuTotal": float(total),
-            "fp16Pflops": self.nameplate * mean,
-            "queueLength": float(len(self.queue.waiting)),
-            "itPower": it,
-            "facilityPower": it * ratio,
-            "pue": ratio,
-        }
-        for metric, value in centre.items():
+        for metric, value in self._figures().items():
             put(metric, self._centre, value)
         put("gpuUtilization", self._servers, self.utilisation)
         put("itPower", self._servers, self.power)
         put("inletTemperature", self._servers, self.inlet)
         put("outletTemperature", self._servers, self.inlet + self._rise)
-        self._plant(now, put, it)
+        self._plant(now, put)
+        self._mains(now, put)
+        for index, pool in zip(self._pools, self.dispatch.pools, strict=True):
+            for metric, value in pool.read(now.at // STEP).items():
+                put(metric, index, value)
+        for metric, value in self.dispatch.read(now.at // STEP).items():
+            put(metric, self._stations, value)
         return values
 
     @property
@@ -240,9 +141,30 @@ class Compute:
         return float(self.power.sum())
 
     @property
+    def _share(self) -> Array:
+        """Power over full power of each server."""
+        return np.asarray(self.power / np.maximum(self._most, 1e-9), np.float64)
+
+    @property
     def _rise(self) -> Array:
         """K from inlet to outlet: fans speed up with power, so that it grows less than in proportion."""
-        return np.asarray(6.5 + 7.0 * (self.power / (FULL * np.maximum(self.cards, 1) / CARDS)), np.float64)
+        return np.asarray(np.where(self.off, 0.0, 6.5 + 7.0 * self._share), np.float64)
+
+    def _figures(self) -> dict[str, float]:
+        """The centre's own metrics."""
+        total, it = int(self.cards.sum()), self.it_power
+        mean = float(self.utilisation @ self.cards) / max(total, 1)
+        facility = it * (1 + DISTRIBUTION + FANS) + self.hall.chilling
+        return {
+            "gpuUtilization": mean,
+            "gpuAllocated": float(self.allocated.sum()),
+            "gpuTotal": float(self.cards[~self.off].sum()),
+            "fp16Pflops": self.nameplate * mean,
+            "queueLength": float(len(self.queue.waiting)),
+            "itPower": it,
+            "facilityPower": facility,
+            "pue": min(facility / it, 10.0) if it > 0 else 10.0,
+        }
 
     def _play(self, to: int) -> None:
         """Bring the queue to the minute `to`; before its first, through the days before."""
@@ -250,38 +172,21 @@ class Compute:
             self._minute = to - HISTORY
         while self._minute < to:
             self._minute += 1
-            hour, minute = divmod(self._minute, 60)
-            if minute == 0 or not self._coming:
-                self._coming = self._jobs(hour)
-            self.queue.step(self._minute, self._coming[minute])
+            self.dispatch.step(self._minute)
+            for job in self.queue.step(self._minute, self.arrivals.at(self._minute)):
+                self.withdrawn += not self.dispatch.send(job, self._minute)
             if (self._minute + 8 * 60) % (24 * 60) == GATHER:
                 self.queue.gather()
 
-    def _jobs(self, hour: int) -> list[list[Job]]:
-        """The jobs submitted in each minute of an hour, counted since 1970 (whole hours in Asia/Shanghai too)."""
-        rng = stream(self._seed, "jobs", hour)
-        local_hour, weekday, _ = calendar(hour * HOUR)
-        day = 0.70 + 0.62 * bump(local_hour + 0.5, 14.5, 4.0)
-        week = 0.72 if weekday >= 5 else 1.06
-        came = int(rng.poisson(60 * self._rate * day * week))
-        kind = rng.choice(len(_JOBS), came, p=[share for _, share, _, _ in _JOBS])
-        stay, busy, start = rng.standard_normal(came), rng.beta(9, 3.2, came), rng.random(came)
-        jobs: list[list[Job]] = [[] for _ in range(60)]
-        for k, z, b, s, m in zip(kind, stay, busy, start, rng.integers(60, size=came).tolist(), strict=True):
-            cards, _, median, sigma = _JOBS[k]
-            minutes = int(min(max(median * math.exp(sigma * z), 3), LONGEST))
-            jobs[m].append(Job(cards, minutes, float(b), float(s), hour * 60 + m))
-        return jobs
-
-    @cached_property
-    def _rate(self) -> float:
-        """Jobs a minute that ask for TARGET of the batch pools' cards, by the mean of the truncated lognormals."""
-        normal = np.array([NormalDist().inv_cdf((i + 0.5) / 2000) for i in range(2000)])
-        asked = sum(
-            share * cards * float(np.clip(median * np.exp(sigma * normal), 3, LONGEST).mean())
-            for cards, share, median, sigma in _JOBS
-        )
-        return TARGET * self._batch_cards / asked
+    def _work(self, now: Conditions, duty: Array) -> None:
+        """What each server does and draws."""
+        served, busy = self._inference_load(now)
+        self.allocated = np.where(self.off, 0.0, self.cards - self.queue.free + served)
+        used = (self.queue.load + served * busy) * duty / np.maximum(self.cards, 1)
+        used = np.clip(used, 0, self.allocated / np.maximum(self.cards, 1))
+        self.utilisation = np.where(self.throttled, SLOWED * used, used)
+        fans = 1 + 0.01 * np.maximum(self.inlet - 27, 0)
+        self.power = np.where(self.off, 0.0, server_power(self.utilisation, self._most) * fans)
 
     def _inference_load(self, now: Conditions) -> tuple[Ints, float]:
         """Cards each server gives to inference, and how busy they are: 0.3 to 0.8 by the hour."""
@@ -293,45 +198,78 @@ class Compute:
         served[:n] = np.floor(filled * self.cards[:n])
         return served, 0.30 + 0.55 * level
 
-    def _cool(self, now: Conditions) -> None:
-        """One step of the cold aisle, the plant's COP and the servers' inlets."""
-        # The plant changes over between free cooling and compressors within minutes, not at once
-        self.cop += (plant_cop(now.weather.wet_bulb) - self.cop) * (1 - math.exp(-STEP / (25 * MINUTE)))
-        full = FULL * float(self.cards.sum()) / CARDS
-        if full <= 0:
-            return
-        heat, capacity = self.it_power * (1 + FANS), HEAT * full
-        able = PLANT * full * now.cooling
-        seconds = STEP / SECOND / 6
-        for _ in range(6):
-            wanted = heat + 0.035 * capacity * (self.aisle - COLD_AISLE)
-            self.cooling = min(max(wanted, 0.0), able)
-            self.aisle += (heat - self.cooling) / capacity * seconds
-        # Hot air comes round the ends and over the top of the racks, more where servers work hard
-        share = self.power / (FULL * np.maximum(self.cards, 1) / CARDS)
-        settled = self.aisle - 1.2 + self._warm + 2.6 * share * (0.4 + self._high)
-        self.inlet = np.minimum(self.inlet + (settled - self.inlet) * (1 - math.exp(-STEP / (4 * MINUTE))), 75.0)
+    def _curtail(self, now: Conditions, duty: Array) -> float:
+        """Put jobs off until the servers draw what the grid leaves of their power before; how many more busy cards may
+        start."""
+        if now.curtailed <= 0 or self._asked is None:
+            self._asked = self.it_power
+            return math.inf
+        most = (1 - now.curtailed) * self._asked
+        while self.it_power > most and self.queue.suspend(now.at // STEP):
+            self._work(now, duty)
+        a_card = 1.2 * (FULL - IDLE) / FULL * self._full / max(int(self.cards.sum()), 1)  # kW, at most
+        return max(most - 0.01 * self._asked - self.it_power, 0.0) / a_card
 
-    def _plant(self, now: Conditions, put: Callable[[str, Ints, Array], None], it: float) -> None:
-        """Regular chillers share the cooling, power units the electricity; a standby chiller stands by."""
-        n, m = len(self._chillers), len(self._units)
-        full = FULL * float(self.cards.sum()) / CARDS
-        if n:
-            regular = max(int((~self._standby).sum()), 1)
-            running = ~self._standby & (np.cumsum(~self._standby) <= math.ceil(now.cooling * regular - 1e-9))
-            each = running * (1 + 0.02 * self._own[:n])
-            each = each / max(each.sum(), 1e-9)
-            load = self.cooling * each / max(PLANT * full / regular, 1e-9)
-            put("coolingPower", self._chillers, self.cooling * each)
-            put("powerConsumption", self._chillers, it / self.cop * each)
-            put("loadRatio", self._chillers, np.minimum(load, 2.0))
-            drift = 0.15 * self._own[:n] + 0.2 * smooth(self._seed, "supply", now.at, 40 * MINUTE)
-            lost = max(self.aisle - COLD_AISLE, 0)
-            put("supplyTemperature", self._chillers, 14.0 + 2.0 * load + drift + 0.6 * lost)
-        if m:
-            each = (1 + 0.03 * self._own[n:]) / max(float((1 + 0.03 * self._own[n:]).sum()), 1e-9)
-            put("loadRatio", self._units, np.minimum(it * each / max(1.3 * full / m, 1e-9), 2.0))
-            put("powerConsumption", self._units, it * (1 + DISTRIBUTION) * each)
-            hum = smooth(self._seed, "mains", now.at, 9 * MINUTE)
-            put("voltage", self._units, 400 + 1.2 * hum + 0.5 * self._own[n:])
-            put("batteryLevel", self._units, np.clip(0.99 + 0.004 * self._own[n:], 0, 1))
+    def _cool(self, now: Conditions) -> None:
+        """The minute up to now of the hall and the servers' inlets, under what held in it."""
+        ran, self._held = self._held, (now.chillers.tolist() if len(self._chillers) else [1.0], now.voltage)
+        shares, voltage = ran or self._held
+        self.hall.step(self.it_power * (1 + FANS), shares, voltage, now.weather.wet_bulb)
+        # Hot air comes round the ends and over the top of the racks, more where servers work hard
+        settled = -1.2 + self._warm + 2.6 * self._share * (0.4 + self._high)
+        self._mixed = self._mixed + (settled - self._mixed) * (1 - math.exp(-STEP / (4 * MINUTE)))
+        self.inlet = np.minimum(self.hall.air + self._mixed, 75.0)
+
+    def _protect(self, minute: int) -> None:
+        """Throttle and switch off by the inlet, and see to the jobs there."""
+        hot, over, cool = self.inlet >= THROTTLE, self.inlet >= SHUTDOWN, self.inlet < RELEASE
+        struck, lost = hot & ~self.throttled, over & ~self.off
+        self.throttled = (self.throttled | hot) & ~cool
+        self.off = (self.off | over) & ~cool
+        if struck.any():
+            self.queue.off(struck, minute, lambda job: job.minutes >= WORTH and self.dispatch.move(job, minute))
+        if lost.any():
+            self.queue.off(lost, minute, lambda job: self.dispatch.move(job, minute), put_back=True)
+
+    def _supply(self, now: Conditions) -> None:
+        """The UPS: on battery while the grid is low."""
+        seconds = STEP / SECOND
+        if now.voltage < BATTERY:
+            self.charge = np.maximum(self.charge - self._unit_load * seconds / AUTONOMY, 0.0)
+        else:
+            self.charge = np.minimum(self.charge + seconds / RECHARGE, 1.0)
+
+    @property
+    def _each(self) -> Array:
+        """Share of the servers' power that each power unit carries."""
+        own = 1 + 0.03 * self._own[len(self._chillers) :]
+        return np.asarray(own / max(float(own.sum()), 1e-9), np.float64)
+
+    @property
+    def _unit_load(self) -> Array:
+        return np.minimum(self.it_power * self._each / max(1.3 * self._full / max(len(self._units), 1), 1e-9), 2.0)
+
+    def _plant(self, now: Conditions, put: Callable[[str, Ints, Array], None]) -> None:
+        """The chillers."""
+        n = len(self._chillers)
+        if not n:
+            return
+        chillers, seconds = self.hall.plant.chillers, STEP / SECOND
+        load = np.array([c.cooled / seconds / c.size for c in chillers])
+        put("coolingPower", self._chillers, np.array([c.cooled / seconds for c in chillers]))
+        put("powerConsumption", self._chillers, np.array([c.drawn / seconds for c in chillers]))
+        put("loadRatio", self._chillers, load)
+        drift = 0.15 * self._own[:n] + 0.2 * smooth(self._seed, "supply", now.at, 40 * MINUTE)
+        lost = 0.6 * max(self.hall.air - COLD_AISLE, 0.0)
+        # What makes no cold has water as warm as the aisle
+        idle = 7.0 * (1 - np.array([c.level for c in chillers]))
+        put("supplyTemperature", self._chillers, 14.0 + 2.0 * load + drift + lost + idle)
+
+    def _mains(self, now: Conditions, put: Callable[[str, Ints, Array], None]) -> None:
+        """The power units."""
+        own = self._own[len(self._chillers) :]
+        put("loadRatio", self._units, self._unit_load)
+        put("powerConsumption", self._units, self.it_power * (1 + DISTRIBUTION) * self._each)
+        hum = smooth(self._seed, "mains", now.at, 9 * MINUTE)
+        put("voltage", self._units, 400 * now.voltage + 1.2 * hum + 0.5 * own)
+        put("batteryLevel", self._units, np.clip(0.99 * self.charge + 0.004 * own, 0, 1))

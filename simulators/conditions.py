@@ -142,7 +142,6 @@ class Conditions:
     searching: Array
     demand: float = 1.0
     pace: float = 1.0
-    cooling: float = 1.0
     curtailed: float = 0.0
     visit: float = 240.0
     voltage: float = 1.0

@@ -22,6 +22,8 @@ EXACTLY = {
     "server": 120,
     "chiller": 4,
     "power-unit": 4,
+    "compute-pool": 3,
+    "dispatch": 1,
     "street-light": 160,
     "manhole": 200,
     "pumping-station": 14,

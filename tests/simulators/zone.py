@@ -102,4 +102,8 @@ def zone(
     add("underpass", 2.5, 2, link="link:(2, 1)-(3, 1)", under="road:ew:2")
     for i in range(cells):
         add("city-grid", 0.5 + 2 * (i % 2), 0.5 + 2 * (i // 2), area=2.5, homes=45.0)
+    add("compute-pool", 1, 1, "dist:compute", nameplateP=1000.0, planned=1.0)
+    for latency in (9.0, 27.0):
+        add("compute-pool", 1, 1, "dist:compute", nameplateP=200.0, latencyMs=latency)
+    add("dispatch", 1, 1, "dist:compute")
     return Registry(devices)

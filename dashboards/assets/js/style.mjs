@@ -57,6 +57,8 @@ const RADIUS = {
   server: 2,
   chiller: 2.6,
   "power-unit": 2.6,
+  "compute-pool": 6,
+  dispatch: 5,
   "street-light": 2.1,
   manhole: 1.8,
   "pumping-station": 4.2,

@@ -65,6 +65,7 @@ const UNITS = {
   "/min": ["辆/min", "/min"],
   "{cards}": ["卡", "cards"],
   "{jobs}": ["个", "jobs"],
+  "{jobs}/h": ["个/h", "jobs/h"],
   "{PFLOPS}": ["PFLOPS", "PFLOPS"],
   "{pumps}": ["台", "pumps"],
 };
