@@ -1,16 +1,14 @@
 """City: what must hold whatever the day, and what a duty officer would expect to see."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
 from simulators.citizens import SUBJECTS
 from simulators.city import City
 from simulators.conditions import Array, Concern, Conditions, Sound, plane
-from simulators.scenarios import Cloudburst, Scenario
-from simulators.world import World
+from simulators.world import Scenario, World
 from tests.simulators.conftest import Fortnight
+from tests.simulators.laid import Laid, cloudburst
 from tests.simulators.zone import zone
 from twin.clock import HOUR, MINUTE, parse
 from twin.observation import Domain
@@ -45,17 +43,6 @@ def test_wet_wells_are_pumped_between_their_levels(fortnight: Fortnight) -> None
 # ---------------------------------------------------------------- scenarios
 
 
-class During:
-    """Lets `change` act on the conditions for some minutes from `start` (UTC ms)."""
-
-    def __init__(self, start: int, minutes: int, change: Callable[[Conditions], object]) -> None:
-        self.start, self.end, self.change = start, start + minutes * MINUTE, change
-
-    def apply(self, now: Conditions) -> None:
-        if self.start <= now.at < self.end:
-            self.change(now)
-
-
 def at(start: int, *scenarios: Scenario) -> tuple[World, City]:
     world = World(zone(lights=40), seed=3, start=start, scenarios=scenarios)
     city = world.models[Domain.CITY]
@@ -75,7 +62,7 @@ def test_lamps_and_pumps_let_go_in_a_dip_of_the_voltage_and_come_back() -> None:
     def dip(now: Conditions) -> None:
         now.voltage = 0.7
 
-    world, city = at(NIGHT - MINUTE, During(NIGHT, 1, dip))
+    world, city = at(NIGHT - MINUTE, Laid(NIGHT, 1, dip))
     city.level[:] = 4.0
     before = kind(world, "street-light", "voltage")
     world.advance(NIGHT)
@@ -91,7 +78,7 @@ def test_a_dip_that_lamps_ride_through_only_shows() -> None:
     def dip(now: Conditions) -> None:
         now.voltage = 0.85
 
-    world, _ = at(NIGHT, During(NIGHT, 1, dip))
+    world, _ = at(NIGHT, Laid(NIGHT, 1, dip))
     assert (kind(world, "street-light", "illuminanceOn") > 0.9).all()
     assert (kind(world, "street-light", "voltage") < 205).all()
 
@@ -103,7 +90,7 @@ def test_62_mm_in_two_hours_close_the_road_under_the_railway() -> None:
         minute = (now.at - start) / MINUTE
         now.weather.rain += float(np.interp(minute, (0, 10, 60, 70, 110, 120), (0, 47, 47, 19, 17, 0)))
 
-    world, city = at(start, During(start, 120, pour))
+    world, city = at(start, Laid(start, 120, pour))
     depth, closed = [], []
     for minute in range(241):
         world.advance(start + minute * MINUTE)
@@ -129,9 +116,9 @@ def test_an_underpass_without_power_goes_on_filling() -> None:
         now.voltage = 0.0
 
     start = parse("2026-07-17T17:05:00")
-    rain = Cloudburst(start, mm_per_h=33.8)
+    rain = cloudburst(start, mm_per_h=33.8)
     depths = []
-    for scenarios in ([rain], [rain, During(start, 300, cut)]):
+    for scenarios in ([rain], [rain, Laid(start, 300, cut)]):
         world, city = at(start, *scenarios)
         world.advance(start + 200 * MINUTE)
         depths.append(city.depth)
@@ -141,7 +128,7 @@ def test_an_underpass_without_power_goes_on_filling() -> None:
 def test_pumping_stations_work_harder_in_rain() -> None:
     start = parse("2026-07-17T17:05:00")
     flows = []
-    for scenarios in ([], [Cloudburst(start)]):
+    for scenarios in ([], [cloudburst(start)]):
         world, _ = at(start, *scenarios)
         pumped = []
         for minute in range(120):
@@ -172,7 +159,7 @@ def test_a_concern_makes_people_about_it_call_for_as_long_as_it_lasts() -> None:
     cell = next(d for d in zone() if d.kind == "city-grid")
     ((east, north),) = plane([cell])
     smell = Concern("odourReports", float(east), float(north), per_hour=90.0, reach=600.0)
-    world, _ = at(NIGHT, During(NIGHT, 60, lambda now: now.concerns.append(smell)))
+    world, _ = at(NIGHT, Laid(NIGHT, 60, lambda now: now.concerns.append(smell)))
     world.advance(NIGHT + 59 * MINUTE)
     found = calls(world, "odourReports")
     assert found.sum() == pytest.approx(90, abs=40)
@@ -200,10 +187,10 @@ def test_people_call_about_what_is_wrong_near_them() -> None:
     usual, _ = at(NIGHT)
     usual.advance(NIGHT + HOUR)
     for subject, scenario in (
-        ("floodReports", Cloudburst(NIGHT)),
-        ("facilityReports", During(NIGHT, 61, dark)),
-        ("parkingReports", During(NIGHT, 61, crowd)),
-        ("noiseReports", During(NIGHT, 61, stage)),
+        ("floodReports", cloudburst(NIGHT)),
+        ("facilityReports", Laid(NIGHT, 61, dark)),
+        ("parkingReports", Laid(NIGHT, 61, crowd)),
+        ("noiseReports", Laid(NIGHT, 61, stage)),
     ):
         world, _ = at(NIGHT, scenario)
         world.advance(NIGHT + HOUR)

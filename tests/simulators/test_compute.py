@@ -29,6 +29,8 @@ AT = parse("2026-07-21T15:20:00")
 class Turned:
     """A scenario: `turn` gets the conditions and the minutes since `at`, from then on."""
 
+    faults = ()
+
     def __init__(self, at: int, turn: Callable[[Conditions, int], None]) -> None:
         self._at, self._turn = at, turn
 
