@@ -29,10 +29,10 @@ DAY_FACTOR = (0.98, 0.99, 1.0, 1.0, 1.06, 0.86, 0.80)  # Monday to Sunday
 PEAK = max(WEEKDAY)
 
 # Roads busier than their class, over what is usual for it: 西环路 takes the morning in from the old town at near capacity
-BUSY = {"road:ns:02": 1.25}
+BUSY = {"road:ns:02": 1.30}
 
 _EMPLOYERS = frozenset({"factory_shift", "factory", "office"})
-_BOTTLENECKS = 0.12  # share of links that narrow where they end
+_BOTTLENECKS = 0.10  # share of links that narrow where they end
 
 
 class Demand:

@@ -40,8 +40,9 @@ class Loading:
     The account since the beginning: `entered`, `left`, vehicles.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, *, drop: float = DROP, patience: float = PATIENCE) -> None:
         self.network = network
+        self._drop, self._patience = drop, patience
         n, hours = len(network.length), STEP_S / _HOUR
         reach = network.free * hours
         self.cells = np.maximum((network.length / np.maximum(reach, 1e-9)).astype(np.int64), 1)
@@ -113,7 +114,7 @@ class Loading:
         self.waiting += begin
         entering, out, ended = self._junctions(wish, receiving[first], shares, self._kerb * most[first])
         # Those on a closed link turn round; else only who is kept by a full link ahead looks for another way
-        off = PATIENCE * (np.where(limit > 0, wish, at_end) - out)
+        off = self._patience * (np.where(limit > 0, wish, at_end) - out)
         np.minimum(sending[:-1], receiving[1:], out=sending[:-1])
         sending[last] = out + off
         self.content -= sending
@@ -136,7 +137,7 @@ class Loading:
     def _discharge(self, limit: Array) -> Array:
         """veh/h the ends let pass. What an incident leaves of capacity was measured with a queue: no drop on top."""
         queued = np.clip((self.content[self._last] / self._critical - 1.2) / 0.8, 0.0, 1.0)
-        return self.network.capacity * np.minimum(limit, 1 - (1 - DROP) * queued)
+        return self.network.capacity * np.minimum(limit, 1 - (1 - self._drop) * queued)
 
     def _junctions(
         self, wish: Array, room: Array, shares: Array, kerb: Array

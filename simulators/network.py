@@ -39,7 +39,7 @@ class RoadClass(NamedTuple):
 
 CLASSES: Mapping[str, RoadClass] = {
     "expressway": RoadClass(140, 1.0, 0.15, 0.62, 12),
-    "arterial": RoadClass(140, 0.50, 0.80, 0.86, 5),
+    "arterial": RoadClass(140, 0.50, 0.80, 0.83, 5),
     "collector": RoadClass(145, 0.45, 0.85, 0.78, 4),
     "local": RoadClass(150, 0.40, 0.90, 0.62, 2),
 }
