@@ -28,7 +28,7 @@ WEEKEND = tuple(0.4 * w + 0.6 * f / sum(_FLAT) for w, f in zip(WEEKDAY, _FLAT, s
 DAY_FACTOR = (0.98, 0.99, 1.0, 1.0, 1.06, 0.86, 0.80)  # Monday to Sunday
 PEAK = max(WEEKDAY)
 
-# Roads busier than their class, over what is usual for it: 西环路 takes the morning in from the old town at near capacity
+# Roads busier than their class, over what is usual for it: the new ring, 西环路, is near capacity in the morning
 BUSY = {"road:ns:02": 1.30}
 
 _EMPLOYERS = frozenset({"factory_shift", "factory", "office"})
@@ -85,13 +85,11 @@ def trips(wanted: Array, network: Network) -> tuple[Array, Array]:
 
 def throats(devices: Sequence[Device], seed: int, inbound: Array) -> Array:
     """Share of its capacity a link can discharge; below 1 at the few that end in a bad junction."""
-    roads = np.array(
-        [d.attributes.get("roadClass") in ("arterial", "collector") and d.attributes.get("road") not in BUSY for d in devices],
-        bool,
-    )
+    roads = np.array([d.attributes.get("roadClass") in ("arterial", "collector") for d in devices], bool)
+    new = np.array([d.attributes.get("road") in BUSY for d in devices], bool)
     # The tidal links are those where narrow junctions are felt
     chance = _BOTTLENECKS * (0.5 + np.abs(inbound))
-    narrow = roads & (traits(seed, "bottleneck", ids(devices)) < chance)
+    narrow = roads & ~new & (traits(seed, "bottleneck", ids(devices)) < chance)
     return np.where(narrow, 0.70 + 0.12 * traits(seed, "throat", ids(devices)), 1.0)
 
 

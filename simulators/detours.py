@@ -14,6 +14,7 @@ who all go on; 0 ≤ astray of a link ≤ vehicles on it.
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from simulators.conditions import Array, Ints
 from simulators.network import Network
@@ -33,13 +34,13 @@ class Detours:
         """`heading` (n, 2): the unit vector each link runs along."""
         self.network = network
         n = len(network.length)
-        self._columns = np.arange(n)
         self._back = _returns(network.after, heading)
         self._notion, self.ahead = np.zeros(n), np.zeros(n)
         self._astray = np.zeros(network.after.shape)
-        self._left = np.zeros(network.after.shape)
+        # Of each movement the share who are not where they meant to go, and the movement their link lost most to others
+        self._left, self._lost = np.zeros(network.after.shape), np.zeros(n, np.int64)
 
-    def choose(self, usual: Array, vehicles: Array, closed: Array) -> Array:
+    def choose(self, usual: Array, vehicles: Array, closed: npt.NDArray[np.bool_]) -> Array:
         """Turning shares (k, n) of this minute from the usual ones; `closed` marks links that lead nowhere."""
         after = self.network.after
         mixed = self._astray / np.maximum(vehicles, 1e-9)
@@ -49,9 +50,11 @@ class Detours:
         cost = np.append(self.ahead, 0.0)[after]
         cost -= np.where(base > 0, cost, np.inf).min(axis=0, initial=1e3)
         shut = np.where(np.append(closed, False)[after], SHUT, 1.0)
-        shares = (1 - INFORMED) * _scaled(base * shut, onward) + INFORMED * _scaled(base * shut * np.exp(-SENSE * cost), onward)
+        base_open = base * shut
+        steady, looking = _scaled(base_open, onward), _scaled(base_open * np.exp(-SENSE * cost), onward)
+        shares = (1 - INFORMED) * steady + INFORMED * looking
         self._left = np.maximum(shares - base, 0.0) / np.maximum(shares, 1e-12)
-        self._lost = np.argmax(base - shares, axis=0)
+        self._lost = np.argmax(base - shares, axis=0).astype(np.int64)
         return np.asarray(shares, np.float64)
 
     def learn(self, speed: Array, free: Array, moved: Array, out: Array, vehicles: Array) -> None:
@@ -64,13 +67,12 @@ class Detours:
 
     def _follow(self, moved: Array, out: Array, vehicles: Array) -> None:
         """Those astray leave their link with the others; those who turned off theirs are astray on the next."""
-        after, k = self.network.after, len(moved)
+        k, n = moved.shape
         self._astray *= vehicles / np.maximum(vehicles + out, 1e-9)
-        turned = moved * self._left
-        for slot in range(k):
-            back = self._back[self._lost, slot, self._columns]
-            known = back >= 0
-            np.add.at(self._astray, (back[known], after[slot][known]), turned[slot][known])
+        back = np.take_along_axis(self._back, self._lost[None, None], axis=0)[0]
+        known = back >= 0
+        seats = (back * n + self.network.after)[known]
+        self._astray += np.bincount(seats, (moved * self._left)[known], k * n).reshape(k, n)
         self._astray *= np.minimum(vehicles / np.maximum(self._astray.sum(axis=0), 1e-9), 1.0)
 
 

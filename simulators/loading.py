@@ -20,7 +20,10 @@ Sources: Daganzo (1994, 1995), cell transmission; Tampère et al. (2011), supply
 queue's discharge 5 to 10 %.
 """
 
+from typing import NamedTuple
+
 import numpy as np
+import numpy.typing as npt
 
 from simulators.conditions import Array
 from simulators.network import Network
@@ -28,9 +31,27 @@ from simulators.network import Network
 STEP_S = 10
 DROP = 0.93  # of capacity is what a standing queue discharges
 PATIENCE = 0.03  # share of those held back by a full link who turn off elsewhere, a step
-_KERB = 0.5  # of its saturation is what a link takes from its own kerbs and side streets, at most; all if no link feeds it
+_KERB = (
+    0.5  # of its saturation is what a link takes from its own kerbs and side streets, at most; all if no link feeds it
+)
 _QUEUED = 1.3  # times the density at saturation: denser than that is a queue
 _HOUR = 3600.0
+
+
+class Orders(NamedTuple):
+    """What holds for some steps, all in vehicles a step: `begin`, `passing` (capacity) and `kerb` a link; `drive`, the
+    share of a cell that gets over its end at free speed, and `most` a cell. `shares` (k, n), which of them are `used`,
+    and what they lack to 1, `ending`; `limit`, factor on `passing`."""
+
+    begin: Array
+    shares: Array
+    used: npt.NDArray[np.bool_]
+    ending: Array
+    limit: Array
+    passing: Array
+    kerb: Array
+    drive: Array
+    most: Array
 
 
 class Loading:
@@ -59,24 +80,28 @@ class Loading:
         scale = network.free / np.maximum(network.capacity * self._cell_km, 1e-9)
         self._bend = (scale * network.slowing ** (2 / 3) / (1 + network.slowing))[on]
         self._most = network.slowing[on]
-        fed = network.into(np.ones(network.after.shape)) > 0
-        self._kerb = np.where(fed, _KERB, 1.0)
+        fed = network.into(network.turning * network.capacity)
+        self._kerb = np.maximum(_KERB, 1 - fed / np.maximum(network.saturation, 1e-9))
         self._critical = network.saturation / network.free * self._cell_km
         self._fifo = 1 / np.maximum(network.lanes, 1)
         self._apart = 1 - self._fifo
         self.waiting, self.flow, self.density = np.zeros(n), np.zeros(n), np.zeros(n)
         self.out, self.moved = np.zeros(n), np.zeros(network.after.shape)
         self.entered = self.left = 0.0
+        self._scratch = np.empty((3, len(on)))
 
     @property
     def vehicles(self) -> Array:
-        return np.add.reduceat(self.content, self._first) if len(self._first) else np.zeros(0)
+        return self._by_link(self.content)
 
     @property
     def queue(self) -> Array:
         """Vehicles in cells too dense to be moving freely."""
         queued = np.where(self.content > _QUEUED * self._critical[self._link], self.content, 0.0)
-        return np.add.reduceat(queued, self._first) if len(self._first) else np.zeros(0)
+        return self._by_link(queued)
+
+    def _by_link(self, cells: Array) -> Array:
+        return np.add.reduceat(cells, self._first) if len(self._first) else np.zeros(0)
 
     def advance(
         self, begin: Array, shares: Array, *, limit: Array, pace: float = 1.0, narrowing: float = 1.0, steps: int = 6
@@ -87,71 +112,87 @@ class Loading:
         rest ends its trip); `limit` a link, factor on its capacity (0: closed); `pace`, factor on free speed;
         `narrowing`, factor on capacity and saturation everywhere.
         """
-        if not len(self._first):
-            return
         hours = STEP_S / _HOUR
-        network, on = self.network, self._link
-        drive = (network.free * min(pace, 1.0) * hours / self._cell_km)[on]
-        most = (network.saturation * narrowing * hours)[on]
+        orders = self._orders(begin * hours, shares, limit, min(pace, 1.0) * hours, narrowing * hours)
         self.moved = np.zeros(shares.shape)
-        passed, held = np.zeros(len(on)), np.zeros(len(on))
+        passed, held = np.zeros(len(self.content)), np.zeros(len(self.content))
         for _ in range(steps):
             held += self.content
-            self._step(begin * hours, shares, limit, narrowing * hours, drive, most, passed)
+            self._step(orders, passed)
         self.out = passed[self._last]
-        self.density = np.add.reduceat(held, self._first) / steps / (self._cell_km * self.cells)
-        self.flow = np.add.reduceat(passed, self._first) / self.cells / (steps * hours)
+        self.density = self._by_link(held) / steps / (self._cell_km * self.cells)
+        self.flow = self._by_link(passed) / self.cells / (steps * hours)
 
-    def _step(
-        self, begin: Array, shares: Array, limit: Array, passing: float, drive: Array, most: Array, passed: Array
-    ) -> None:
-        """All flows from the state at the step's beginning, then all contents: vehicles a step."""
+    def _orders(self, begin: Array, shares: Array, limit: Array, pace: float, passing: float) -> Orders:
+        network, on = self.network, self._link
+        most = network.saturation * passing
+        return Orders(
+            begin=begin,
+            shares=shares,
+            used=shares > 0,
+            ending=1 - shares.sum(axis=0),
+            limit=limit,
+            passing=network.capacity * passing,
+            kerb=self._kerb * most,
+            drive=(network.free * pace / self._cell_km)[on],
+            most=most[on],
+        )
+
+    def _step(self, orders: Orders, passed: Array) -> None:
+        """All flows from the state at the step's beginning, then all contents."""
         first, last = self._first, self._last
-        sending = self._sending(drive, most)
-        receiving = np.minimum((self._room - self.content) * self._back, most)
+        sending, receiving, into = self._scratch
+        self._send(orders, sending, into)
+        self._receive(orders, receiving)
         at_end = sending[last]
-        wish = np.minimum(at_end, self._discharge(limit) * passing)
-        self.waiting += begin
-        entering, out, ended = self._junctions(wish, receiving[first], shares, self._kerb * most[first])
+        wish = np.minimum(at_end, self._discharge(orders.limit) * orders.passing)
+        self.waiting += orders.begin
+        entering, out, ended = self._junctions(wish, receiving[first], orders)
         # Those on a closed link turn round; else only who is kept by a full link ahead looks for another way
-        off = self._patience * (np.where(limit > 0, wish, at_end) - out)
+        off = self._patience * (np.where(orders.limit > 0, wish, at_end) - out)
         np.minimum(sending[:-1], receiving[1:], out=sending[:-1])
-        sending[last] = out + off
+        sending[last] = np.minimum(out + off, at_end)
+        into[1:] = sending[:-1]
+        into[first] = entering
         self.content -= sending
-        self.content[1:] += sending[:-1]
-        self.content[first[1:]] -= sending[last[:-1]]
-        self.content[first] += entering
+        self.content += into
         passed += sending
-        self.entered += float(begin.sum())
+        self.entered += float(orders.begin.sum())
         self.left += float((ended + off).sum())
 
-    def _sending(self, drive: Array, most: Array) -> Array:
-        slowed = self.content * self._bend
-        slowed *= np.sqrt(slowed)
+    def _send(self, orders: Orders, sending: Array, slowed: Array) -> None:
+        """What each cell would let go, by its speed; `slowed` is room to work in."""
+        np.multiply(self.content, self._bend, out=slowed)
+        np.sqrt(slowed, out=sending)
+        slowed *= sending
         np.minimum(slowed, self._most, out=slowed)
         slowed += 1.0
-        sending = self.content * drive
+        np.multiply(self.content, orders.drive, out=sending)
         sending /= slowed
-        return np.minimum(sending, most, out=sending)
+        np.minimum(sending, orders.most, out=sending)
+
+    def _receive(self, orders: Orders, receiving: Array) -> None:
+        """What each cell has room for."""
+        np.subtract(self._room, self.content, out=receiving)
+        receiving *= self._back
+        np.clip(receiving, 0.0, orders.most, out=receiving)
 
     def _discharge(self, limit: Array) -> Array:
-        """veh/h the ends let pass. What an incident leaves of capacity was measured with a queue: no drop on top."""
+        """Factor on capacity. What an incident leaves of it was measured with a queue: no drop on top."""
         queued = np.clip((self.content[self._last] / self._critical - 1.2) / 0.8, 0.0, 1.0)
-        return self.network.capacity * np.minimum(limit, 1 - (1 - self._drop) * queued)
+        return np.asarray(np.minimum(limit, 1 - (1 - self._drop) * queued), np.float64)
 
-    def _junctions(
-        self, wish: Array, room: Array, shares: Array, kerb: Array
-    ) -> tuple[Array, Array, Array]:
+    def _junctions(self, wish: Array, room: Array, orders: Orders) -> tuple[Array, Array, Array]:
         """Vehicles that enter each link, that go over its end, and those of them whose trip is over there."""
         network, n = self.network, len(wish)
-        desired = shares * wish
-        outside = np.minimum(self.waiting, kerb)
+        desired = orders.shares * wish
+        outside = np.minimum(self.waiting, orders.kerb)
         part = np.ones(n + 1)
         part[:n] = np.minimum(room / np.maximum(network.into(desired) + outside, 1e-12), 1.0)
-        granted = np.where(shares > 0, part[network.after], 1.0)
+        granted = np.where(orders.used, part[network.after], 1.0)
         together = granted.min(axis=0) * self._fifo
         moved = desired * (together + self._apart * granted)
-        ended = (wish - desired.sum(axis=0)) * (together + self._apart)
+        ended = wish * orders.ending * (together + self._apart)
         started = outside * part[:n]
         self.waiting -= started
         self.moved += moved

@@ -68,7 +68,7 @@ class Network:
     def into(self, movements: Array) -> Array:
         """(n,) what flows into each link, summed over the movements (k, n)."""
         n = len(self.length)
-        return np.bincount(self.after.ravel(), movements.ravel(), n + 1)[:n]
+        return np.asarray(np.bincount(self.after.ravel(), movements.ravel(), n + 1)[:n], np.float64)
 
 
 def of_devices(devices: Sequence[Device]) -> Network:

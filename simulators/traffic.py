@@ -32,9 +32,9 @@ class Traffic:
     """Per link, in registry order: `flow` veh/h, `speed` km/h (mean over it), `density` veh/km/lane, `queue` veh."""
 
     def __init__(self, registry: Registry, devices: Sequence[Device], seed: int) -> None:
-        self.demand = Demand(registry, devices, seed)
+        self._demand = Demand(registry, devices, seed)
         whole = of_devices(devices)
-        narrow = throats(devices, seed, self.demand.inbound)
+        narrow = throats(devices, seed, self._demand.inbound)
         self.network = replace(whole, capacity=whole.capacity * narrow)
         self.loading = Loading(self.network)
         self._detours = Detours(self.network, headings(devices))
@@ -43,11 +43,13 @@ class Traffic:
         self.speed = self.network.free.copy()
 
     def step(self, now: Conditions, rng: np.random.Generator) -> None:
-        begin, usual = trips(self.demand.wanted(now, rng), self.network)
+        begin, usual = trips(self._demand.wanted(now, rng), self.network)
+        closed = now.capacity <= 0
         pace = min(now.pace * float(np.interp(now.weather.rain, _RAIN, _RAIN_SPEED)), 1.0)
         self.loading.advance(
-            begin + now.searching + now.entering,
-            self._detours.choose(usual, self.loading.vehicles, now.capacity <= 0),
+            # Who lives on a closed road leaves by another, uncounted
+            np.where(closed, 0.0, begin + now.searching + now.entering),
+            self._detours.choose(usual, self.loading.vehicles, closed),
             limit=now.capacity,
             pace=pace,
             narrowing=float(np.interp(now.weather.rain, _RAIN, _RAIN_CAPACITY)),
