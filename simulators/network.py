@@ -1,9 +1,10 @@
 """The road network as arrays: directed links, what each can hold and pass, and how traffic turns where they meet.
 
-Inside a link the triangular fundamental diagram holds, q = min(v k, saturation, w (jam - k)): free speed v, backward
-wave w, jam density. Its end is a junction that lets `capacity` pass, the green share of saturation. Under capacity the
-free branch bends: drivers slow by side friction and short waits at lights as the BPR function has it,
-v = free / (1 + a u^1.5 / (1 + a)^1.5) with u = k free / capacity, so free / (1 + a) at capacity.
+Inside a link every state lies under the triangular fundamental diagram, q = min(v k, saturation, w (jam - k)): free
+speed v, backward wave w, jam density. Its end is a junction that lets `capacity` pass, the green share of saturation.
+Up to capacity drivers slow by side friction and waits at lights within a few percent of the BPR function with exponent
+2 to 3, but as a function of density: v = free / (1 + a u^1.5 / (1 + a)^1.5), u = k free / capacity, so that at
+capacity v = free / (1 + a). With a = 0 the triangle itself is left.
 
 Turning shares are data: 0.2 left, 0.6 straight on, 0.2 right, times the capacity of what is turned into, because major
 roads draw. Nobody turns back but where a road ends. Of those on a link a share ends its trip there, by its length.
@@ -120,7 +121,8 @@ def headings(devices: Sequence[Device]) -> Array:
 
 
 def _nodes(device: Device) -> tuple[str, str]:
-    return tuple(str(device.attributes.get(a, device.id)) for a in ("fromNode", "toNode"))  # type: ignore[return-value]
+    have = device.attributes
+    return str(have.get("fromNode", device.id)), str(have.get("toNode", device.id))
 
 
 def _turns(devices: Sequence[Device], capacity: Array) -> tuple[Ints, Array]:

@@ -43,6 +43,8 @@ class Traffic:
         self.speed = self.network.free.copy()
 
     def step(self, now: Conditions, rng: np.random.Generator) -> None:
+        if not len(self.flow):
+            return
         begin, usual = trips(self._demand.wanted(now, rng), self.network)
         closed = now.capacity <= 0
         pace = min(now.pace * float(np.interp(now.weather.rain, _RAIN, _RAIN_SPEED)), 1.0)
