@@ -2,6 +2,8 @@
 
 from itertools import count, pairwise
 
+import msgspec
+
 from twin.observation import KINDS
 from twin.registry import Device, Registry
 
@@ -99,6 +101,8 @@ def zone(
         add("pumping-station", 1, 1)
         add("underpass", 1.5, 2)
     add("compute-pool", 1, 1, "dist:compute", nameplateP=1000.0, planned=1.0)
+    unlined = tuple(m for m in devices[-1].metrics if not m.startswith("link"))
+    devices[-1] = msgspec.structs.replace(devices[-1], metrics=unlined)
     for latency in (9.0, 27.0):
         add("compute-pool", 1, 1, "dist:compute", nameplateP=200.0, latencyMs=latency)
     add("dispatch", 1, 1, "dist:compute")
