@@ -2,6 +2,8 @@
 
 from itertools import count, pairwise
 
+import msgspec
+
 from twin.observation import KINDS
 from twin.registry import Device, Registry
 
@@ -103,6 +105,8 @@ def zone(
     for i in range(cells):
         add("city-grid", 0.5 + 2 * (i % 2), 0.5 + 2 * (i // 2), area=2.5, homes=45.0)
     add("compute-pool", 1, 1, "dist:compute", nameplateP=1000.0, planned=1.0)
+    unlined = tuple(m for m in devices[-1].metrics if not m.startswith("link"))
+    devices[-1] = msgspec.structs.replace(devices[-1], metrics=unlined)
     for latency in (9.0, 27.0):
         add("compute-pool", 1, 1, "dist:compute", nameplateP=200.0, latencyMs=latency)
     add("dispatch", 1, 1, "dist:compute")
