@@ -111,6 +111,10 @@ def _air(place: Place) -> Iterator[Device]:
             )
 
 
+# Open-air stage, and how far from it its own monitor listens
+STAGE, STAGE_M = "poi:music", 150.0
+
+
 def _noise(place: Place) -> Iterator[Device]:
     """A third beside main roads (class 4a reaches some 35 m from the kerb, GB/T 15190), the rest amid the districts."""
     main = [s for s in place.streets if s.roadClass == "arterial"]
@@ -129,6 +133,11 @@ def _noise(place: Place) -> Iterator[Device]:
         for k, at in enumerate(place.scatter(place.ground(district), n, 1_500), 1):
             name = f"{place.name(district)}{k}号噪声监测点"
             yield place.device(place.next("ns"), name, "noise-monitor", at, noiseClass=str(usual))
+    if STAGE in place.marks:
+        mark = place.marks[STAGE]
+        at = translate(mark.geometry, 0.0, STAGE_M)
+        name = f"{mark.name}北{STAGE_M:.0f}米噪声监测点"
+        yield place.device(place.next("ns"), name, "noise-monitor", at, noiseClass="2", poi=STAGE, fromStage=STAGE_M)
 
 
 def _weather(place: Place) -> Iterator[Device]:

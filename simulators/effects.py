@@ -24,8 +24,9 @@ ONE_OF_THREE_BLOCKED = 0.49  # of capacity: HCM 2010, exhibit 10-17
 
 
 def s01(places: Places, start: int) -> Plot:
-    """One of three lanes blocked for 35 minutes in the middle of 西环路, towards the works."""
-    link = places.middle("road:ns:02", "n")
+    """One of three lanes blocked for 35 minutes on 西环路, southbound, towards the works."""
+    southbound = places.road("road:ns:02", "s")
+    link = southbound[1] if len(southbound) > 1 else places.middle("road:ns:02")
     site = places.mask(len(places.links), [link])
 
     def effect(now: Conditions, t: float) -> None:
@@ -128,7 +129,10 @@ FESTIVAL = 25_000
 def s05(places: Places, start: int) -> Plot:
     """25,000 people arrive about 18:30, hear music from 19:00 to 22:00, and most have left by 22:50."""
     lots = [places.lot("poi:lsd-park"), places.lot("poi:music")]
-    stage = plane([places.lots[lots[1]]])[0]
+    monitors = places.of("noise-monitor")
+    # Its own monitor stands due north of the stage
+    north = [d for d in monitors if "fromStage" in d.attributes]
+    stage = plane(north)[0] - (0, north[0].number("fromStage")) if north else plane([places.lots[lots[1]]])[0]
     spaces = np.array([places.lots[i].number("capacity") for i in lots])
     cars = FESTIVAL * CAR_SHARE / IN_A_CAR * spaces / spaces.sum()
     beside = places.near(places.links, stage, most=6)
@@ -142,7 +146,6 @@ def s05(places: Places, start: int) -> Plot:
         if 90 <= t < 270:
             now.sounds.append(Sound(float(stage[0]), float(stage[1]), 98.2))
 
-    monitors = places.of("noise-monitor")
     near = [monitors[i].id for i in places.near(monitors, stage, within=600.0)]
     streets = [places.links[i].id for i in beside]
     return Plot(

@@ -111,7 +111,7 @@ PANELS: Mapping[str, Sequence[Panel]] = {
     "S05": (
         Panel("Occupancy of the car parks", devices("occupancy", lots("poi:lsd-park", "poi:music"))),
         Panel("Speed around, km/h", devices("averageVehicleSpeed", around("poi:music", 5))),
-        Panel("LAeq, dB", over("noise-monitor", "LAeq")),
+        Panel("LAeq 150 m from the stage, dB", devices("LAeq", {"": "ns-61"})),
     ),
     "S06": (
         Panel("TVOC, mg/m³", devices("volatileOrganicCompoundsTotal", stations())),
