@@ -134,10 +134,20 @@ def _noise(place: Place) -> Iterator[Device]:
             name = f"{place.name(district)}{k}号噪声监测点"
             yield place.device(place.next("ns"), name, "noise-monitor", at, noiseClass=str(usual))
     if STAGE in place.marks:
-        mark = place.marks[STAGE]
-        at = translate(mark.geometry, 0.0, STAGE_M)
-        name = f"{mark.name}北{STAGE_M:.0f}米噪声监测点"
-        yield place.device(place.next("ns"), name, "noise-monitor", at, noiseClass="2", poi=STAGE, fromStage=STAGE_M)
+        yield _by_the_stage(place)
+
+
+def _by_the_stage(place: Place) -> Device:
+    """STAGE_M from the stage, on the side where no street is heard."""
+    mark = place.marks[STAGE]
+    roads = shapely.union_all([s.geometry for s in place.streets])
+    turns = np.arange(16) * np.pi / 8
+    away = [(STAGE_M * np.sin(a), STAGE_M * np.cos(a)) for a in turns]
+    east, north = max(away, key=lambda d: translate(mark.geometry, *d).distance(roads))
+    at = translate(mark.geometry, east, north)
+    name = f"{mark.name}{STAGE_M:.0f}米噪声监测点"
+    more = {"stageEast": round(float(-east), 1), "stageNorth": round(float(-north), 1)}
+    return place.device(place.next("ns"), name, "noise-monitor", at, noiseClass="2", poi=STAGE, **more)
 
 
 def _weather(place: Place) -> Iterator[Device]:

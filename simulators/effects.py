@@ -14,7 +14,7 @@ from simulators.conditions import Concern, Conditions, Front, Leak, Sound, plane
 from simulators.faults import Fault, Kind
 from simulators.scenarios import Fact, Places, Plot
 from simulators.water import hydrograph
-from twin.clock import DAY, HOUR, MINUTE, local
+from twin.clock import DAY, MINUTE, local
 from twin.errors import RegistryError
 from twin.standards import Level
 
@@ -98,14 +98,14 @@ def s04(places: Places, start: int) -> Plot:
     banks = [i for i, d in enumerate(places.lots) if d.attributes.get("use") == "park"]
 
     def effect(now: Conditions, t: float) -> None:
-        # After three days the river goes over into what it would be anyway
-        now.river += (flood(t) - now.river) * _trapezium(t, 0.1, 4_320, 5_760)
+        # It has risen for a day, and after three more it goes over into what it would be anyway
+        now.river += (flood(t) - now.river) * _trapezium(t + 1_440, 1_200, 5_760, 7_200)
         if now.river > 3_000:
             now.capacity[embankment] = 0.0
             now.shut[banks] = 1.0
             now.leaving[banks] = 0.04
         if now.river > 4_500:
-            now.capacity[bridge] *= 0.25
+            now.capacity[bridge] *= 0.33
 
     def while_above(discharge: float) -> tuple[float, float]:
         above = [t for t in range(0, 4_320, 5) if flood(t) > discharge]
@@ -119,6 +119,7 @@ def s04(places: Places, start: int) -> Plot:
             Fact("Wei above 4,500 m³/s", river, *while_above(4_500), Level.YELLOW),
             Fact("Embankment road closed", _ids(places, embankment), *while_above(3_000), Level.YELLOW),
         ],
+        before=1_440,
     )
 
 
@@ -130,9 +131,10 @@ def s05(places: Places, start: int) -> Plot:
     """25,000 people arrive about 18:30, hear music from 19:00 to 22:00, and most have left by 22:50."""
     lots = [places.lot("poi:lsd-park"), places.lot("poi:music")]
     monitors = places.of("noise-monitor")
-    # Its own monitor stands due north of the stage
-    north = [d for d in monitors if "fromStage" in d.attributes]
-    stage = plane(north)[0] - (0, north[0].number("fromStage")) if north else plane([places.lots[lots[1]]])[0]
+    own = [d for d in monitors if "stageEast" in d.attributes]
+    stage = plane([places.lots[lots[1]]])[0]
+    if own:
+        stage = plane(own)[0] + (own[0].number("stageEast"), own[0].number("stageNorth"))
     spaces = np.array([places.lots[i].number("capacity") for i in lots])
     cars = FESTIVAL * CAR_SHARE / IN_A_CAR * spaces / spaces.sum()
     beside = places.near(places.links, stage, most=6)
@@ -275,16 +277,22 @@ def s10(places: Places, start: int) -> Plot:
     """High summer, whatever the date: three days with a wet bulb of 25 to 27 °C in the afternoon."""
 
     def effect(now: Conditions, t: float) -> None:
-        days = _day(now.at) - _day(start)
+        share = _trapezium(t, 0.1, 4_320, 4_680)
+        sky = now.weather
+        top = float(np.interp(t, (210, 1_650, 3_090), MAXIMA))
+        temperature = top - 5.5 * (1 - math.cos(2 * math.pi * (now.hour - 15.5) / 24))
+        # The vapour in the air hardly changes over a day: a dew point of 21.3 to 22.1 °C
+        humidity = min(_vapour(np.interp(t, (210, 3_090), (21.3, 22.1))) / _vapour(temperature), 0.95)
         now.day_of_year = JULY + now.hour / 24
         now.sun = sun_elevation(now.at + (JULY - _day_of_year(now.at)) * DAY)
-        sky = now.weather
-        sky.temperature = MAXIMA[min(days, 2)] - 5.5 * (1 - math.cos(2 * math.pi * (now.hour - 15.5) / 24))
-        # The vapour in the air hardly changes over a day: a dew point of 21.3 to 22.1 °C
-        sky.humidity = min(_vapour(21.3 + 0.4 * days) / _vapour(sky.temperature), 0.95)
+        solar = 950 * max(math.sin(math.radians(now.sun)), 0.0)
+        sky.temperature += (temperature - sky.temperature) * share
+        sky.humidity += (humidity - sky.humidity) * share
+        sky.solar += (solar - sky.solar) * share
         sky.rain, sky.cloud, sky.wind = 0.0, 0.1, min(sky.wind, 2.0)
-        sky.solar = 950 * max(math.sin(math.radians(now.sun)), 0.0)
         sky.mixing_height = 350 + 1_500 * max(math.sin(math.pi * (now.hour - 8) / 13.5), 0.0)
+        if t >= 4_320:
+            return
         if 15 <= now.hour < 18:
             now.curtailed = 0.15
 
@@ -368,11 +376,6 @@ def s12(places: Places, start: int) -> Plot:
 
 def _ids(places: Places, mask: Mask) -> list[str]:
     return [places.links[int(i)].id for i in np.flatnonzero(mask)]
-
-
-def _day(at: int) -> int:
-    """Days since 1970, Asia/Shanghai."""
-    return (at + 8 * HOUR) // DAY
 
 
 def _day_of_year(at: int) -> int:

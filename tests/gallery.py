@@ -91,8 +91,8 @@ GAUGE = {"": "ws-wei-gauge"}
 
 PANELS: Mapping[str, Sequence[Panel]] = {
     "S01": (
-        Panel("Speed on 西环路 northbound, km/h", devices("averageVehicleSpeed", links_of("road:ns:02", "n"))),
-        Panel("Flow on 高科一路 northbound, veh/h", devices("intensity", links_of("road:ns:03", "n"))),
+        Panel("Speed on 西环路 southbound, km/h", devices("averageVehicleSpeed", links_of("road:ns:02", "s"))),
+        Panel("Flow on 高科一路 southbound, veh/h", devices("intensity", links_of("road:ns:03", "s"))),
         Panel("NO2, µg/m³", over("air-station", "no2")),
     ),
     "S02": (

@@ -14,7 +14,7 @@ from twin.registry import Device
 REGISTRY = registries.read(zone.SHIPPED / "devices.json")
 EXACTLY = {
     "air-station": 24,
-    "noise-monitor": 60,
+    "noise-monitor": 61,
     "weather-station": 6,
     "water-station": 8,
     "soil-station": 12,

@@ -1,5 +1,6 @@
 """A scenario played into the true zone on its usual day, minute by minute, beside the same day without it."""
 
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -7,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from simulators.backfill import chunks
 from simulators.conditions import Array
 from simulators.scenarios import Fact, Places, Scenario, stories
 from simulators.world import World
 from twin.clock import MINUTE, parse
-from twin.observation import KINDS, Domain
+from twin.observation import KINDS, Domain, Observation
 from twin.registry import read
 
 REGISTRY = read(Path(__file__).parents[2] / "layers" / "data" / "devices.json")
@@ -64,20 +66,42 @@ def play(id: str) -> Played:
     story = stories()[id]
     start = parse(f"2026-{story.season}T{story.start}:00")
     scenario = Scenario(id, PLACES, start)
-    span = (start - LEAD * MINUTE, scenario.over)
-    return Played(scenario, _record(span, start, [scenario]), _record(span, start, []))
+    begin = start - round(max(LEAD, scenario.plot.before)) * MINUTE
+    plain = World(REGISTRY, seed=SEED, start=begin)
+    scene = deepcopy(plain)
+    scene.add(scenario)
+    return Played(scenario, _record(scene, scenario), _record(plain, scenario))
 
 
-def _record(span: tuple[int, int], start: int, scenarios: list[Scenario]) -> Day:
-    world = World(REGISTRY, seed=SEED, start=span[0], scenarios=scenarios)
+def _record(world: World, scenario: Scenario) -> Day:
+    begin = scenario.start - LEAD * MINUTE
     # Long scenarios every five minutes
-    step = 1 if span[1] - span[0] <= 1_000 * MINUTE else 5
-    times = range(span[0], span[1] + 1, step * MINUTE)
+    step = 1 if scenario.over - begin <= 1_000 * MINUTE else 5
+    times = range(begin, scenario.over + 1, step * MINUTE)
     found: dict[Domain, dict[str, list[Array]]] = {d: {} for d in Domain}
     for at in times:
         world.advance(at)
         for domain in Domain:
             for metric, values in world.read(domain).values.items():
                 found[domain].setdefault(metric, []).append(values.astype(np.float32))
-    minutes = (np.array(times) - start) // MINUTE
+    minutes = (np.array(times) - scenario.start) // MINUTE
     return Day(minutes, {d: {m: np.array(rows) for m, rows in metrics.items()} for d, metrics in found.items()})
+
+
+@cache
+def arrivals(id: str) -> tuple[Observation, ...]:
+    """The observations of the scenario and the hour before it as ingest would have had them, by time of arrival."""
+    scenario = play(id).scenario
+    span = {"start": scenario.start - 2 * LEAD * MINUTE, "end": scenario.over}
+    found = [
+        Observation(
+            row["device"],
+            row["at"],
+            {m: v for m, v in row.items() if m not in ("device", "at", "received") and v is not None},
+            row["received"],
+        )
+        for _, tables in chunks(REGISTRY, seed=SEED, **span, scenarios=[scenario])
+        for table in tables.values()
+        for row in table.to_pylist()
+    ]
+    return tuple(sorted(found, key=lambda o: o.received))

@@ -10,9 +10,11 @@ import pytest
 
 from simulators import traffic
 from simulators.conditions import Array, Conditions
+from simulators.scenarios import Places, Scenario
 from simulators.traffic import Traffic
 from simulators.world import World
 from tests.simulators.conftest import Fortnight
+from tests.simulators.laid import Laid
 from tests.simulators.zone import zone
 from twin import standards
 from twin.clock import MINUTE, parse
@@ -124,19 +126,6 @@ def roads(world: World) -> Traffic:
     return model
 
 
-@dataclass
-class During:
-    """Does something to the conditions from `start` on for `minutes`."""
-
-    start: int
-    minutes: float
-    what: Callable[[Conditions], None]
-
-    def apply(self, now: Conditions) -> None:
-        if 0 <= now.at - self.start < self.minutes * MINUTE:
-            self.what(now)
-
-
 def cut(links: list[int], factor: float) -> Callable[[Conditions], None]:
     def apply(now: Conditions) -> None:
         now.capacity[links] *= factor
@@ -217,7 +206,7 @@ def ordinary() -> World:
 def crash(ordinary: World) -> tuple[Course, Course]:
     """Without and with one of three lanes blocked for 35 minutes."""
     without, struck = deepcopy(ordinary), deepcopy(ordinary)
-    struck.scenarios.append(During(MORNING, 35, cut([SITE], 0.49)))
+    struck.add(Scenario("S01", Places(ZONE), MORNING))
     return follow(without, 120), follow(struck, 120)
 
 
@@ -274,7 +263,7 @@ def afternoon(ordinary: World) -> World:
 def test_a_closed_road_is_gone_round_and_opens_again(afternoon: World) -> None:
     closed = [INDEX["td-ew04-05e"], INDEX["td-ew04-05w"]]
     open_, shut = deepcopy(afternoon), deepcopy(afternoon)
-    shut.scenarios.append(During(EVENING + 20 * MINUTE, 60, cut(closed, 0.0)))
+    shut.add(Laid(EVENING + 20 * MINUTE, 60, cut(closed, 0.0)))
     before, after = follow(open_, 200), follow(shut, 200)
     assert after.flow[60:80, closed].max() < 0.02 * before.flow[60:80, closed].min()
     gain = after.flow[50:80].mean(axis=0) - before.flow[50:80].mean(axis=0)
@@ -289,7 +278,7 @@ def test_dark_signals_at_fourteen_junctions_slow_them_and_pass(afternoon: World)
     dark = sorted({str(d.attributes["toNode"]) for d in LINKS})[::11][:14]
     approaches = [i for i, d in enumerate(LINKS) if d.attributes["toNode"] in dark]
     lit, out = deepcopy(afternoon), deepcopy(afternoon)
-    out.scenarios.append(During(EVENING, 10, cut(approaches, 0.5)))
+    out.add(Laid(EVENING, 10, cut(approaches, 0.5)))
     before, after = follow(lit, 60), follow(out, 60)
 
     def index(course: Course, minute: int) -> float:
@@ -306,7 +295,7 @@ def test_an_audience_that_leaves_jams_the_streets_around_and_gets_away(afternoon
         now.entering[streets] = 1500
 
     usual, event = deepcopy(afternoon), deepcopy(afternoon)
-    event.scenarios.append(During(EVENING, 30, leave))
+    event.add(Laid(EVENING, 30, leave))
     before, after = follow(usual, 120), follow(event, 120)
     assert max(after.tpi(i)[30] for i in streets) > max(before.tpi(i)[30] for i in streets) + 1
     entered = roads(event).loading.entered - roads(usual).loading.entered
@@ -320,6 +309,6 @@ def test_dust_slows_all_who_drive(afternoon: World) -> None:
         now.pace = 0.88
 
     clear, dust = deepcopy(afternoon), deepcopy(afternoon)
-    dust.scenarios.append(During(EVENING, 30, haze))
+    dust.add(Laid(EVENING, 30, haze))
     before, after = follow(clear, 20), follow(dust, 20)
     assert np.median(after.speed[20] / before.speed[20]) == pytest.approx(0.88, abs=0.05)
