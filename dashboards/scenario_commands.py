@@ -87,7 +87,8 @@ def _say(stage: Stage) -> None:
     if not playing:
         typer.echo("nothing is played; the zone has an ordinary day")
     if stage.speed != 1:
-        typer.echo(f"the zone's clock: {local(stage.clock):%H:%M:%S}, {stage.speed:g} times as fast")
+        clock = stage.clock + round((now - stage.at) * stage.speed)
+        typer.echo(f"the zone's clock: {local(clock):%H:%M:%S}, {stage.speed:g} times as fast")
 
 
 def _lasting(minutes: float) -> str:

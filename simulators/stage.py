@@ -66,11 +66,14 @@ class Stage:
         self._over: list[Run] = []
         self._answer: Answer | None = None
         self._said: truth.Stage | None = None
-        self._publisher = self._made(now, now, speed)
+        self._publisher = Publisher(self._ordinary(now), origin=now, speed=speed, prefix=prefix)
+        self._next: tuple[World, Scenario, float] | None = None  # a rehearsal that begins with the next message
         self._rehearsing = False
 
     def due(self, now: int) -> list[Message]:
         """What is to be sent now: readings, gateways, and the state where it changed."""
+        if self._next is not None:
+            self._begin_rehearsal(now, *self._next)
         self._end_what_is_over(now)
         found = self._publisher.due(now)
         state = self.state(now)
@@ -110,13 +113,17 @@ class Stage:
         else:
             self._answer = Answer(command.id)
 
-    def play(self, id: str, now: int, *, at: str = "", speed: float | None = None) -> Run:
+    def play(self, id: str, now: int, *, at: str = "", speed: float | None = None) -> None:
         """Begin a scenario: at the next whole minute of the zone, or as a rehearsal whose clock is set to `at`, local
         hh:mm of today. Raises ScenarioError or RegistryError when that cannot be."""
         if at:
-            return self._rehearse(id, now, at, speed or self.speed)
-        if speed is not None:
+            self._rehearse(id, now, at, speed or self.speed)
+        elif speed is not None:
             raise ScenarioError("a speed of its own needs a time of day: name one, as in at 15:20")
+        else:
+            self._lay(id, now)
+
+    def _lay(self, id: str, now: int) -> None:
         for scenario, run in list(self._playing):
             if scenario.id == id and run.ends > now:
                 raise ScenarioError(f"{id} is played already; stop it first")
@@ -126,35 +133,39 @@ class Stage:
         begin = (p.clock(now) // STEP + 1) * STEP
         scenario = Scenario(id, self._places, begin)
         p.world.add(scenario)
-        run = scenario.run(now + round((begin - p.clock(now)) / p.speed), p.speed)
-        self._playing.append((scenario, run))
+        self._playing.append((scenario, scenario.run(now + round((begin - p.clock(now)) / p.speed), p.speed)))
         log.info("playing %s", id)
-        return run
 
     def stop(self, id: str, now: int) -> None:
         """End a scenario, or all (""). Raises ScenarioError when it is not played."""
         wanted = [(s, run) for s, run in self._playing if id in ("", s.id)]
-        if id and not wanted:
+        if self._next is not None and id in ("", self._next[1].id):
+            self._next = None
+        elif id and not wanted:
             raise ScenarioError(f"{id} is not played")
         for scenario, run in wanted:
             self._forget(scenario, run.stopped(now))
         if self._rehearsing and not self._playing:
             self._resume(now)
 
-    def _rehearse(self, id: str, now: int, at: str, speed: float) -> Run:
+    def _rehearse(self, id: str, now: int, at: str, speed: float) -> None:
         clock = _CLOCK.fullmatch(at)
         if clock is None:
             raise ScenarioError(f"{at!r} is not a time of day; it is like 15:20")
         moment = local(now).replace(hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
         begin = round(moment.timestamp() * 1000)
         scenario = Scenario(id, self._places, begin)  # a wrong one is said before anything is changed
-        self.stop("", now)
-        self._publisher = self._made(now, begin - LEAD, speed, scenario, gone=self._publisher.gone)
+        for playing, run in list(self._playing):
+            self._forget(playing, run.stopped(now))
+        # That takes some seconds, which at speed 60 are minutes of the zone: it begins when it is there
+        self._next = World(self.registry, seed=self.seed, start=begin - LEAD, scenarios=[scenario]), scenario, speed
+
+    def _begin_rehearsal(self, now: int, world: World, scenario: Scenario, speed: float) -> None:
+        self._next = None
+        self._publisher = self._published(world, now, world_at=scenario.start - LEAD, speed=speed)
         self._rehearsing = True
-        run = scenario.run(now + round(LEAD / speed), speed)
-        self._playing.append((scenario, run))
-        log.info("rehearsing %s at %s, %g times as fast", id, at, speed)
-        return run
+        self._playing.append((scenario, scenario.run(now + round(LEAD / speed), speed)))
+        log.info("rehearsing %s at %s, %g times as fast", scenario.id, local(scenario.start).strftime("%H:%M"), speed)
 
     def _end_what_is_over(self, now: int) -> None:
         clock = self._publisher.clock(now)
@@ -171,11 +182,13 @@ class Stage:
         log.info("%s is over", scenario.id)
 
     def _resume(self, now: int) -> None:
-        self._publisher = self._made(now, now, self.speed, gone=self._publisher.gone)
+        self._publisher = self._published(self._ordinary(now), now, world_at=now, speed=self.speed)
         self._rehearsing = False
 
-    def _made(
-        self, now: int, begin: int, speed: float, *scenarios: Scenario, gone: frozenset[str] = frozenset()
-    ) -> Publisher:
-        world = World(self.registry, seed=self.seed, start=begin, scenarios=scenarios)
-        return Publisher(world, origin=now, begin=begin, speed=speed, prefix=self.prefix, gone=gone)
+    def _ordinary(self, now: int) -> World:
+        return World(self.registry, seed=self.seed, start=now)
+
+    def _published(self, world: World, now: int, *, world_at: int, speed: float) -> Publisher:
+        """A publisher that takes over from the present one, which knows what gateways were last said to be."""
+        gone = self._publisher.gone
+        return Publisher(world, origin=now, begin=world_at, speed=speed, prefix=self.prefix, gone=gone)

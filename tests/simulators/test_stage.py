@@ -1,5 +1,6 @@
 """The stage: scenarios begun, rehearsed, stopped and over, on a manual clock and without a network."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import msgspec
@@ -18,9 +19,14 @@ FEW = Registry([d for d in REGISTRY if d.kind not in ("manhole", "street-light",
 NOW = parse("2026-11-20T09:00:20")
 
 
-@pytest.fixture
-def stage() -> Stage:
+@pytest.fixture(scope="module")
+def fresh() -> Stage:
     return Stage(FEW, seed=3, speed=1, now=NOW, prefix="gaoxin/v1")
+
+
+@pytest.fixture
+def stage(fresh: Stage) -> Stage:
+    return deepcopy(fresh)
 
 
 def said(stage: Stage, now: int) -> truth.Stage | None:
@@ -35,6 +41,8 @@ def said(stage: Stage, now: int) -> truth.Stage | None:
 def asked(stage: Stage, now: int, *words: object) -> truth.Answer:
     one = command(*words)  # type: ignore[arg-type]
     stage.obey(msgspec.json.encode(one), now)
+    if words[0] == "play":
+        stage.due(now)
     answer = stage.state(now).answer
     assert answer is not None
     assert answer.id == one.id
@@ -51,17 +59,15 @@ def test_the_state_is_said_once_and_again_when_asked(stage: Stage) -> None:
 
 def test_a_scenario_begins_at_the_next_minute_and_ends(stage: Stage) -> None:
     assert not asked(stage, NOW, "play", "S12").wrong
-    state = said(stage, NOW)
-    assert state is not None
-    [run] = state.runs
+    [run] = stage.state(NOW).runs
     assert (run.scenario, run.began) == ("S12", parse("2026-11-20T09:01:00"))
     assert run.ends - run.began == stories()["S12"].minutes * MINUTE
     assert all(run.began <= fact.began < fact.ended <= run.ends for fact in run.facts)
     assert said(stage, run.ends) is None  # it is told as before, and that its time is over says all
 
 
-def test_a_scenario_changes_what_is_sent(stage: Stage) -> None:
-    other = Stage(FEW, seed=3, speed=1, now=NOW, prefix="gaoxin/v1")
+def test_a_scenario_changes_what_is_sent(stage: Stage, fresh: Stage) -> None:
+    other = deepcopy(fresh)
     asked(stage, NOW, "play", "S03")
 
     def hottest(one: Stage) -> float:
