@@ -244,6 +244,9 @@ def s08(places: Places, start: int) -> Plot:
     )
 
 
+RESPONSE = 60.0 * 60  # minutes: the orange response begins once a day's mean was over 150
+
+
 def s09(places: Places, start: int) -> Plot:
     """Two and a half days under a sinking lid, a day of it at its lowest, then a cold front."""
     front = 84.0 * 60
@@ -257,6 +260,9 @@ def s09(places: Places, start: int) -> Plot:
             now.regional *= 1 + 1.5 * min(t / 3_600, 1.0)
             sky.humidity = max(sky.humidity, 0.70 + 0.2 * min(t / 1_800, 1.0))
             sky.rain = 0.0
+            if t > RESPONSE:
+                now.demand *= 0.85
+                now.works *= 0.85
         else:
             share = min((t - front) / 60, 1.0)
             sky.wind += (6.0 - sky.wind) * share

@@ -174,11 +174,11 @@ class Scenario:
     def faults(self) -> Sequence[Fault]:
         return self.plot.faults
 
-    def run(self, began: int | None = None, speed: float = 1.0) -> Run:
+    def run(self, *, asked: int | None = None, began: int | None = None, speed: float = 1.0) -> Run:
         """The run with its facts, in a time in which the start is at `began` (default: its own) and everything goes
-        `speed` times as fast."""
+        `speed` times as fast. `asked` tells it from another run of the same scenario at the same start."""
         zero = self.start if began is None else began
-        id = f"{self.id}-{zero:x}"
+        id = f"{self.id}-{zero if asked is None else asked:x}"
 
         def at(minutes: float) -> int:
             return zero + round(minutes * MINUTE / speed)

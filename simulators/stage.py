@@ -133,7 +133,8 @@ class Stage:
         begin = (p.clock(now) // STEP + 1) * STEP
         scenario = Scenario(id, self._places, begin)
         p.world.add(scenario)
-        self._playing.append((scenario, scenario.run(now + round((begin - p.clock(now)) / p.speed), p.speed)))
+        began = now + round((begin - p.clock(now)) / p.speed)
+        self._playing.append((scenario, scenario.run(asked=now, began=began, speed=p.speed)))
         log.info("playing %s", id)
 
     def stop(self, id: str, now: int) -> None:
@@ -164,7 +165,7 @@ class Stage:
         self._next = None
         self._publisher = self._published(world, now, world_at=scenario.start - LEAD, speed=speed)
         self._rehearsing = True
-        self._playing.append((scenario, scenario.run(now + round(LEAD / speed), speed)))
+        self._playing.append((scenario, scenario.run(asked=now, began=now + round(LEAD / speed), speed=speed)))
         log.info("rehearsing %s at %s, %g times as fast", scenario.id, local(scenario.start).strftime("%H:%M"), speed)
 
     def _end_what_is_over(self, now: int) -> None:

@@ -20,7 +20,8 @@ import matplotlib.pyplot as plt
 
 from simulators.conditions import Array, plane
 from simulators.scenarios import Fact, stories
-from tests.scenarios.played import PLACES, REGISTRY, Day, Played, play
+from tests.scenarios.played import PLACES, REGISTRY, Day, Played, arrivals, play
+from tests.simulators import uxsim_check
 
 OUT = Path(__file__).parents[1] / "build" / "gallery"
 COLOURS = ("#35c6f4", "#ffb454", "#58d68d", "#b58cff", "#ff6b6b", "#f5e663")
@@ -117,7 +118,7 @@ PANELS: Mapping[str, Sequence[Panel]] = {
         Panel("TVOC, mg/m³", devices("volatileOrganicCompoundsTotal", stations())),
         Panel("Calls about the smell in the last hour", over("city-grid", "odourReports")),
     ),
-    "S07": (Panel("PM2.5 as measured in the equipment park, µg/m³", over("air-station", "pm25")),),
+    "S07": (),
     "S08": (*HALL, Panel("Mean speed in the zone, km/h", over("link-detector", "averageVehicleSpeed"))),
     "S09": (
         Panel("PM2.5, µg/m³", over("air-station", "pm25"), (75, 150), hours=True),
@@ -149,10 +150,7 @@ def picture(played: Played, panels: Sequence[Panel]) -> bytes:
     figure, axes = plt.subplots(len(panels), 1, figsize=(11, 2.5 * len(panels)), squeeze=False, layout="constrained")
     for axis, panel in zip(axes[:, 0], panels, strict=True):
         _draw(axis, played, panel)
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=90)
-    plt.close(figure)
-    return out.getvalue()
+    return _png(figure, ())
 
 
 def _draw(axis: plt.Axes, played: Played, panel: Panel) -> None:
@@ -175,6 +173,57 @@ def _draw(axis: plt.Axes, played: Played, panel: Panel) -> None:
         axis.legend(fontsize=7, ncols=3, loc="best", framealpha=0.4)
 
 
+def heard() -> bytes:
+    """S07: what had arrived, and when it was measured, of the devices behind the lost gateways; one frozen sensor."""
+    silent, frozen, _ = play("S07").facts
+    start = play("S07").scenario.start
+    rows = arrivals("S07")
+    figure, axes = plt.subplots(2, 1, figsize=(11, 5), layout="constrained")
+    edges = np.arange(-60, 106)
+    for what, label in (("received", "arrived in the minute"), ("at", "measured in the minute, as known now")):
+        minutes = [(getattr(r, what) - start) / 60_000 for r in rows if r.device in silent.devices]
+        axes[0].step(edges[:-1], np.clip(np.histogram(minutes, edges)[0], 0, 400), where="post", label=label)
+    axes[0].set_title("Readings of the silent devices a minute (at most 400 drawn)", loc="left", fontsize=10)
+    one = next(d for d in frozen.devices if REGISTRY[d].kind == "link-detector")
+    speed = [((r.at - start) / 60_000, r.values["averageVehicleSpeed"]) for r in rows if r.device == one]
+    axes[1].plot(*zip(*speed, strict=True), label=f"{one}, as it says")
+    true = play("S07").scene
+    axes[1].plot(true.minute, true.of(one, "averageVehicleSpeed"), lw=0.8, ls="--", label="as it is")
+    axes[1].set_title("A frozen sensor, km/h", loc="left", fontsize=10)
+    return _png(figure, axes)
+
+
+def uxsim() -> bytes:
+    """The same merge, bottleneck and accident by this loading and by UXsim."""
+    ours, theirs = uxsim_check.ours(), uxsim_check.theirs()
+    figure, axes = plt.subplots(2, 1, figsize=(11, 5), layout="constrained")
+    for course, label in ((ours, "gaoxin-twin"), (theirs, "UXsim")):
+        minute = np.arange(1, len(course.inside) + 1)
+        axes[0].plot(minute, course.queue.sum(axis=1), label=f"{label}: at most {course.queue.sum(axis=1).max():.0f}")
+        axes[1].plot(minute, course.inside, label=f"{label}: {course.travel_time:.0f} vehicle hours")
+    axes[0].set_title("Vehicles queued", loc="left", fontsize=10)
+    axes[1].set_title("Vehicles in the system", loc="left", fontsize=10)
+    return _png(figure, axes)
+
+
+def _png(figure: plt.Figure, axes: Sequence[plt.Axes]) -> bytes:
+    for axis in axes:
+        axis.legend(fontsize=8)
+        axis.grid(alpha=0.15)
+        axis.tick_params(labelsize=8)
+        axis.set_xlabel("minutes", fontsize=8)
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=90)
+    plt.close(figure)
+    return out.getvalue()
+
+
+def check() -> str:
+    image = base64.b64encode(uxsim()).decode()
+    told = (uxsim_check.__doc__ or "").replace("\n\n", "</p><p>")
+    return f"<section><h2>An outside check: UXsim</h2><p>{told}</p><img src='data:image/png;base64,{image}'></section>"
+
+
 def _told(fact: Fact) -> str:
     where = ", ".join(fact.devices[:3]) + " …" * (len(fact.devices) > 3)
     what = f"<b class='{fact.level.name.lower()}'>{escape(fact.what)}</b>"
@@ -183,7 +232,7 @@ def _told(fact: Fact) -> str:
 
 def section(id: str) -> str:
     played, story = play(id), stories()[id]
-    image = base64.b64encode(picture(played, PANELS[id])).decode()
+    image = base64.b64encode(heard() if id == "S07" else picture(played, PANELS[id])).decode()
     facts = "".join(_told(fact) for fact in played.facts)
     return (
         f"<section><h2>{id} {escape(story.name)}</h2><p>{escape(story.story)}</p>"
@@ -208,6 +257,8 @@ def main(ids: Sequence[str]) -> None:
     for id in ids or PANELS:
         print(id, stories()[id].name, flush=True)
         sections.append(section(id))
+    if not ids:
+        sections.append(check())
     file = OUT / "index.html"
     file.write_text(PAGE.format("".join(sections)), encoding="utf-8")
     print(f"open {file}")

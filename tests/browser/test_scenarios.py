@@ -1,0 +1,88 @@
+"""The page of scenarios in a real browser on the real twin: what is begun there is played, told and recorded."""
+
+import subprocess
+import sys
+from typing import Any
+
+import httpx2
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser.visit import SHOTS, Visit
+from tests.servers import Up, wait_until
+
+pytestmark = [pytest.mark.server, pytest.mark.browser]
+
+
+def ask(twin: Up, scenario: str, do: str, **how: Any) -> httpx2.Response:
+    return httpx2.post(f"{twin.url}/api/v1/scenarios/{scenario}/{do}", json=how, timeout=60)
+
+
+def facts(twin: Up) -> list[dict[str, Any]]:
+    found = httpx2.get(f"{twin.url}/api/v1/truth", timeout=20).json()["facts"]
+    assert isinstance(found, list)
+    return found
+
+
+def gaoxin(twin: Up, *words: str) -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, "-m", "dashboards", "scenario", *words]
+    return subprocess.run(program, env=twin.env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_scenario_is_begun_seen_and_stopped(browser: Browser, twin: Up) -> None:
+    visit = Visit(browser, f"{twin.url}/scenarios")
+    card = visit.page.locator(".scenarios-card", has_text="S12")
+    card.get_by_role("button", name="现在开始").click(timeout=30_000)
+    wait_until(lambda: "scenarios-playing" in str(card.get_attribute("class")), "S12 is played", 40)
+    wait_until(lambda: "路侧车道被占" in visit.page.locator("#scenarios-facts").inner_text(), "its facts are told", 10)
+    visit.page.screenshot(path=SHOTS / "scenarios.png")
+    wall = Visit(browser, twin.url)
+    wait_until(lambda: "演练：电竞赛散场" in wall.page.locator(".wall-simulated").inner_text(), "the wall says so", 40)
+    assert "E-sports final lets out" in gaoxin(twin, "status").stdout
+    assert ask(twin, "S12", "play").status_code == 409
+    card.get_by_role("button", name="停止").click()
+    wait_until(lambda: "scenarios-playing" not in str(card.get_attribute("class")), "it is stopped", 20)
+    assert visit.complaints == []
+
+
+def test_the_ground_truth_is_in_the_ledger(twin: Up) -> None:
+    done = gaoxin(twin, "play", "S12")
+    assert done.returncode == 0, done.stderr
+    wait_until(lambda: any(f["scenario"] == "S12" for f in facts(twin)), "the facts are recorded", 20)
+    whole = max(f["ended"] - f["began"] for f in facts(twin) if f["scenario"] == "S12")
+    assert gaoxin(twin, "stop").returncode == 0
+    latest = max(f["began"] for f in facts(twin))
+
+    def cut() -> bool:
+        return all(f["ended"] - f["began"] < whole for f in facts(twin) if f["began"] == latest)
+
+    wait_until(cut, "what was stopped is over in the ledger too", 20)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "do", "how", "status", "words"),
+    [
+        ("S99", "play", {}, 409, "Known: S01"),
+        ("S03", "play", {"at": "noon", "speed": 60}, 409, "15:20"),
+        ("S03", "play", {"speed": 60}, 409, "time of day"),
+        ("S03", "play", {"at": "15:20", "speed": 0}, 422, "speed"),
+        ("S03", "play", {"when": "now"}, 422, "when"),
+        ("S03", "stop", {}, 409, "not played"),
+        ("S03", "explode", {}, 422, "do"),
+    ],
+)
+def test_what_cannot_be_played_is_told(
+    twin: Up, scenario: str, do: str, how: dict[str, Any], status: int, words: str
+) -> None:
+    answer = ask(twin, scenario, do, **how)
+    assert answer.status_code == status
+    assert words in answer.json()["error"]
+
+
+def test_without_a_simulator_the_command_says_so(twin: Up) -> None:
+    env = twin.env | {"GAOXIN_BROKER__PREFIX": "elsewhere/v1"}
+    program = [sys.executable, "-m", "dashboards", "scenario", "status"]
+    done = subprocess.run(program, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "no simulator answers" in done.stderr
+    assert "Traceback" not in done.stderr
