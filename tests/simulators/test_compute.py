@@ -198,7 +198,7 @@ def test_when_two_of_three_chillers_fail_the_hall_heats_as_such_halls_do() -> No
     assert tripped().first(32) == pytest.approx(4.0, abs=1.5)
     assert tripped().first(35) == pytest.approx(5.4, abs=1.5)
     assert inlet.max() == pytest.approx(37.5, abs=1.5)
-    assert inlet[8] > inlet.max() - 1.5, "near its peak at +8, with the standby on its way"
+    assert inlet[8] > inlet.max() - 2.5, "near its peak at +8, with the standby on its way"
     assert inlet[18] > 35, "not over before the second is back"
     assert inlet[26] < 33
     assert inlet[45] < 27
