@@ -308,6 +308,7 @@ def router(node: Node) -> APIRouter:
         """Ground truth of what was simulated to go wrong in a range (default: the last 24 h)."""
         end = _time("to", to, clock.now() + DAY)
         start = _time("from", from_, clock.now() - DAY)
+        assert node.ledger is not None
         with node.ledger.transaction() as connection:
             return _json({"from": start, "to": end, "facts": truth.between(connection, start, end)})
 

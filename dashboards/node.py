@@ -89,9 +89,11 @@ class Node:
         broker = settings.broker
         decoder = make_decoder(settings, registry)
         self.worker = Worker(store, decoder, settings.data, self.clock, settings.ingest, broker) if ingest else None
-        self.ledger = open_ledger(settings)
+        self.ledger = open_ledger(settings) if engine or web else None
         self.engine = (
-            Shell(registry, decoder, self.clock, settings.engine, broker, store, self.ledger) if engine else None
+            Shell(registry, decoder, self.clock, settings.engine, broker, store, self.ledger)
+            if self.ledger and engine
+            else None
         )
         self.web = web
         self.relay = Relay(broker, self.clock, simulated=settings.simulate.on, trend=lambda: self._trend)
@@ -116,7 +118,8 @@ class Node:
         self.relay.close()
         self._chores.join(timeout=self.settings.store.timeout_s)
         self.store.close()
-        self.ledger.close()
+        if self.ledger:
+            self.ledger.close()
 
     def troubles(self, late_s: float) -> list[str]:
         """What keeps this process from its work, each as a sentence."""

@@ -159,7 +159,7 @@ def _draw(axis: plt.Axes, played: Played, panel: Panel) -> None:
     for colour, (label, values) in zip(cycle(COLOURS), panel.lines(played.scene).items(), strict=False):
         axis.plot(minute, values, color=colour, lw=1.6, label=label or None)
     for colour, values in zip(cycle(COLOURS), panel.lines(played.plain).values(), strict=False):
-        axis.plot(minute, values, color=colour, lw=0.8, ls="--", alpha=0.6)
+        axis.plot(played.plain.minute / scale, values, color=colour, lw=0.8, ls="--", alpha=0.6)
     for fact in played.facts:
         axis.axvspan(fact.begin / scale, fact.end / scale, color=LEVELS[fact.level.name.lower()], alpha=0.07, lw=0)
     for limit in panel.limits:

@@ -1,4 +1,7 @@
-"""A scenario played into the true zone on its usual day, minute by minute, beside the same day without it."""
+"""A scenario played into the true zone on its usual day, minute by minute, beside the same day without it.
+
+Of a scenario of days the day without it is followed for the first thirty hours only.
+"""
 
 from copy import deepcopy
 from dataclasses import dataclass
@@ -20,6 +23,8 @@ REGISTRY = read(Path(__file__).parents[2] / "layers" / "data" / "devices.json")
 PLACES = Places(REGISTRY)
 SEED = 20261120
 LEAD = 60  # minutes shown before the start
+AFTER = 180  # and at most after the end
+PLAIN = 30 * 60
 
 
 @dataclass(frozen=True)
@@ -70,22 +75,22 @@ def play(id: str) -> Played:
     plain = World(REGISTRY, seed=SEED, start=begin)
     scene = deepcopy(plain)
     scene.add(scenario)
-    return Played(scenario, _record(scene, scenario), _record(plain, scenario))
+    end = round(story.minutes + min(story.after, AFTER))
+    return Played(scenario, _record(scene, scenario, end), _record(plain, scenario, min(end, PLAIN)))
 
 
-def _record(world: World, scenario: Scenario) -> Day:
-    begin = scenario.start - LEAD * MINUTE
+def _record(world: World, scenario: Scenario, minutes: int) -> Day:
     # Long scenarios every five minutes
-    step = 1 if scenario.over - begin <= 1_000 * MINUTE else 5
-    times = range(begin, scenario.over + 1, step * MINUTE)
+    step = 1 if scenario.story.minutes <= 900 else 5
+    times = range(scenario.start - LEAD * MINUTE, scenario.start + minutes * MINUTE + 1, step * MINUTE)
     found: dict[Domain, dict[str, list[Array]]] = {d: {} for d in Domain}
     for at in times:
         world.advance(at)
         for domain in Domain:
             for metric, values in world.read(domain).values.items():
                 found[domain].setdefault(metric, []).append(values.astype(np.float32))
-    minutes = (np.array(times) - scenario.start) // MINUTE
-    return Day(minutes, {d: {m: np.array(rows) for m, rows in metrics.items()} for d, metrics in found.items()})
+    since = (np.array(times) - scenario.start) // MINUTE
+    return Day(since, {d: {m: np.array(rows) for m, rows in metrics.items()} for d, metrics in found.items()})
 
 
 @cache

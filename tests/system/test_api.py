@@ -152,5 +152,6 @@ def test_the_interface_describes_itself_without_the_internet(client: TestClient)
 
 def test_the_docs_list_every_path(client: TestClient) -> None:
     text = (Path(__file__).parents[2] / "docs" / "integrators.md").read_text(encoding="utf-8")
-    for path in client.get("/api/openapi.json").json()["paths"]:
-        assert f"GET {path}`" in text, path
+    for path, methods in client.get("/api/openapi.json").json()["paths"].items():
+        for method in methods:
+            assert f"{method.upper()} {path}`" in text, path
