@@ -134,7 +134,7 @@ def is_csrf_of(token: str, brought: str) -> bool:
 
 
 class Patience(msgspec.Struct, frozen=True):
-    """`free` failures cost nothing; then the wait is `first` ms, doubled by each, at most `longest`; `quiet` forgets."""
+    """`free` failures cost nothing; then one waits `first` ms, doubled by each, at most `longest`; `quiet` forgets."""
 
     free: int
     first: int = SECOND
@@ -156,7 +156,7 @@ def wait(attempts: Attempts, patience: Patience, now: int) -> int:
     over = attempts.failures - patience.free
     if over < 0 or now - attempts.last >= patience.quiet:
         return 0
-    held = min(patience.first * 2 ** min(over, 40), patience.longest)
+    held = min(patience.first << min(over, 40), patience.longest)
     return max(0, attempts.last + held - now)
 
 

@@ -27,7 +27,9 @@ from twin.observation import Domain
 from twin.registry import Device, Registry
 from twin.standards import Level
 
-DISTRICT = "district:"  # a subject that is a district, not a device
+# A subject that is no device
+DISTRICT = "district:"
+GATEWAY = "gateway:"
 
 
 class State(StrEnum):
@@ -41,7 +43,7 @@ OPEN = frozenset({State.UNACKNOWLEDGED, State.ACKNOWLEDGED})
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
-    """`highest` is the highest level of the episode, `waiting_since` when it last began to want an acknowledgement."""
+    """`highest`: of the episode; `flapping`: one of too many; `waiting_since`: since when it wants an acknowledgement."""
 
     id: int
     rule: str
@@ -54,6 +56,7 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     changed: int
     closed: int | None = None
     unknown: bool = False
+    flapping: bool = False
     waiting_since: int
     acknowledged_by: str | None = None
     acknowledged_at: int | None = None
@@ -93,9 +96,10 @@ def fold(alarm: Alarm | None, transition: Transition, *, id: int, group: str = "
             highest=t.level,
             opened=t.at,
             changed=t.at,
+            flapping=t.flapping,
             waiting_since=t.at,
         )
-    changed = replace(alarm, level=t.level, changed=t.at, version=t.version)
+    changed = replace(alarm, level=t.level, changed=t.at, version=t.version, flapping=alarm.flapping or t.flapping)
     if t.level <= alarm.highest:
         return changed
     waiting = alarm.waiting_since if alarm.acknowledged_at is None else t.at
@@ -144,7 +148,7 @@ def bundles(alarms: Sequence[Alarm], cause: Cause, registry: Registry) -> list[B
         case Cause.DISTRICT:
             key = lambda a: district_of(a.subject, registry)  # noqa: E731
         case Cause.GATEWAY:
-            key = lambda a: registry[a.subject].gateway if a.subject in registry else ""  # noqa: E731
+            key = lambda a: gateway_of(a.subject, registry)  # noqa: E731
     found: dict[str, list[Alarm]] = {}
     for alarm in alarms:
         found.setdefault(key(alarm), []).append(alarm)
@@ -165,10 +169,16 @@ def district_of(subject: str, registry: Registry) -> str:
     return registry[subject].district if subject in registry else ""
 
 
+def gateway_of(subject: str, registry: Registry) -> str:
+    if subject.startswith(GATEWAY):
+        return subject.removeprefix(GATEWAY)
+    return registry[subject].gateway if subject in registry else ""
+
+
 def subjects(
     registry: Registry, *, domain: Domain | None = None, district: str | None = None, gateway: str | None = None
 ) -> frozenset[str]:
-    """The devices there, for a filter; with a district alone, the district itself as well."""
+    """The devices there, for a filter; with a district or a gateway alone, itself as well."""
 
     def there(d: Device) -> bool:
         return (
@@ -177,5 +187,10 @@ def subjects(
             and (gateway is None or d.gateway == gateway)
         )
 
-    whole = {DISTRICT + district} if district is not None and domain is None and gateway is None else set()
+    whole = set()
+    match domain, district, gateway:
+        case None, str(), None:
+            whole = {DISTRICT + district}
+        case None, None, str():
+            whole = {GATEWAY + gateway}
     return frozenset(whole | {d.id for d in registry if there(d)})

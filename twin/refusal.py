@@ -1,7 +1,7 @@
 """Why the ledger refuses what a person asked for: each reason is a message id, said in the reader's language.
 
-`RefusedError` (twin.errors) carries one with the names that stand in it, so that the page, the API, the command line and
-the audit give the same reason.
+`RefusedError` (twin.errors) carries one with the names that stand in it, so that the page, the API and the command
+line give the same reason.
 """
 
 from enum import StrEnum

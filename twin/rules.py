@@ -2,10 +2,17 @@
 
 import tomllib
 from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
 
 import msgspec
 
+from twin.errors import OurError
 from twin.registry import Registry
+
+
+class RuleError(OurError):
+    """A rulebook that cannot be read: names the rule, the key and the remedy."""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,8 +33,8 @@ class Book(msgspec.Struct, frozen=True):
 class Change(msgspec.Struct, frozen=True):
     rule: str
     key: str
-    old: str
-    new: str
+    before: Any
+    after: Any
 
 
 def validate(rule: Rule, registry: Registry) -> list[str]:
@@ -37,7 +44,7 @@ def validate(rule: Rule, registry: Registry) -> list[str]:
 def diff(old: Book, new: Book) -> list[Change]:
     before, after = ({r.id: r for r in b.rules} for b in (old, new))
     return [
-        Change(id, key, str(was), str(now))
+        Change(id, key, was, now)
         for id in {**before, **after}
         for key in Rule.__struct_fields__
         if (was := getattr(before.get(id), key, None)) != (now := getattr(after.get(id), key, None))
@@ -45,7 +52,14 @@ def diff(old: Book, new: Book) -> list[Change]:
 
 
 def from_toml(text: str) -> tuple[Rule, ...]:
-    return msgspec.convert(tomllib.loads(text).get("rule", []), tuple[Rule, ...])
+    try:
+        return msgspec.convert(tomllib.loads(text).get("rule", []), tuple[Rule, ...])
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise RuleError(f"not a rulebook: {error}") from None
+
+
+def default_rules() -> tuple[Rule, ...]:
+    return from_toml((files("twin") / "data" / "rules.toml").read_text(encoding="utf-8"))
 
 
 def to_toml(rules: Sequence[Rule]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from twin.alerts import Kind, Transition
+from twin.alerts import Kind, Reason, Transition
 from twin.clock import DAY
 from twin.episodes import Alarm, State, fold, replace
 from twin.errors import RefusedError
@@ -113,6 +113,8 @@ def _row(t: Transition) -> dict[str, Any]:
         "level": int(t.level),
         "was": int(t.was),
         "value": t.value,
+        "reason": t.reason.value,
+        "flapping": t.flapping,
     }
 
 
@@ -243,7 +245,7 @@ def transitions(
 ) -> list[Transition]:
     """Those of [begin, end) by their own time, as said; `known_by` leaves out what was noticed later."""
     c = TRANSITION.c
-    wanted = sa.select(c.rule, c.version, c.subject, c.at, c.kind, c.level, c.was, c.value)
+    wanted = sa.select(c.rule, c.version, c.subject, c.at, c.kind, c.level, c.was, c.value, c.reason, c.flapping)
     wanted = wanted.where(c.at >= begin, c.at < end).order_by(c.at, c.id)
     if known_by is not None:
         wanted = wanted.where(c.noticed <= known_by)
@@ -259,6 +261,8 @@ def transitions(
             level=Level(r.level),
             was=Level(r.was),
             value=r.value,
+            reason=Reason(r.reason),
+            flapping=r.flapping,
         )
         for r in connection.execute(wanted)
     ]

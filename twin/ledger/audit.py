@@ -37,7 +37,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """`broken` is the number of the first entry that is not as it was written, `head` number and hash of the last sound."""
+    """`broken`: the first entry that is not as it was written; `head`: number and hash of the last sound one."""
 
     entries: int
     head: tuple[int, str]

@@ -15,6 +15,15 @@ class Kind(StrEnum):
     KNOWN = "known"
 
 
+class Reason(StrEnum):
+    VALUE = "value"
+    SILENCE = "silence"
+    GATEWAY = "gateway"
+    HEARD = "heard"
+    SCHEDULE = "schedule"
+    RULE = "rule"
+
+
 class Transition(msgspec.Struct, frozen=True):
     rule: str
     version: int
@@ -24,3 +33,5 @@ class Transition(msgspec.Struct, frozen=True):
     level: Level
     was: Level
     value: float | None = None
+    reason: Reason = Reason.VALUE
+    flapping: bool = False
