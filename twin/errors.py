@@ -4,6 +4,8 @@ The core raises; the edges (ingest, the web, the command line) count, keep the e
 Every message says what was wrong, where, and what to do about it.
 """
 
+from enum import StrEnum
+
 
 class GaoxinError(Exception):
     """Base of every error this project raises on purpose."""
@@ -39,6 +41,14 @@ class LedgerError(TheirError):
 
 class BrokerError(TheirError):
     """The broker cannot be reached or refused the connection."""
+
+
+class RefusedError(TheirError):
+    """What a person asked for cannot be done. `reason` is a message id, `details` the names in it (`twin.refusal`)."""
+
+    def __init__(self, reason: StrEnum, **details: object) -> None:
+        self.reason, self.details = reason, details
+        super().__init__(reason.value.format(**details))
 
 
 class LayerError(TheirError):

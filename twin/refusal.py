@@ -1,0 +1,35 @@
+"""Why the ledger refuses what a person asked for: each reason is a message id, said in the reader's language.
+
+`RefusedError` (twin.errors) carries one with the names that stand in it, so that the page, the API and the command
+line give the same reason.
+"""
+
+from enum import StrEnum
+
+
+class Refusal(StrEnum):
+    # rules
+    CONFLICT = "The rules are at version {current}, your change began at version {base}: look at the difference first"
+    NO_VERSION = "There is no version {version} of the rules; the latest is {latest}"
+    NO_REASON = "Say why: a change without a reason is not saved"
+    TWICE = "Two rules have the id {rule}: rename one"
+    # alarms
+    NO_ALARM = "There is no alarm {alarm}"
+    ACKNOWLEDGED = "Alarm {alarm} was already acknowledged by {by}"
+    NO_TEXT = "The comment is empty: write what you found or did"
+    SHELF_END = "The shelf must end after now and within {days} days"
+    NOT_SHELVED = "Alarm {alarm} is not shelved"
+    OUT_ALREADY = "{subject} is already out of service"
+    IN_ALREADY = "{subject} is in service"
+    SPAN = "A silence must end after it begins, and after now"
+    NO_SILENCE = "There is no silence {silence} that could still be ended"
+    # accounts
+    NO_USER = "There is no active user {user}"
+    USER_EXISTS = "There is already a user {user}: choose another name"
+    USER_NAME = "{user} is no user name: 2 to 40 letters, digits, dots, hyphens or underscores"
+    WEAK = "A password has {least} to {most} characters and is not the user's name"
+    LAST_ADMIN = "{user} is the only admin left: make another one first"
+    NO_LINK = "There is no kiosk link {link} that could still be revoked"
+    LINK_NAME = "Name the kiosk link by the screen it is for"
+    SIGN_IN = "User name or password is wrong"
+    WAIT = "Too many attempts: try again in {seconds} s"
