@@ -8,7 +8,7 @@ comes". The relay keeps only what a newcomer needs: the last key frame, the delt
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,6 +18,7 @@ from fastapi import WebSocket, WebSocketDisconnect
 
 from dashboards.i18n import Language
 from dashboards.views.wall import Trend, wall
+from ingest.watch import Ringing
 from ingest.worker import Status
 from simulators import stage as stages
 from simulators.scenarios import ScenarioError
@@ -68,8 +69,17 @@ class Screen:
 class Relay:
     """All methods but the MQTT callbacks run on the event loop given to `attach`."""
 
-    def __init__(self, broker: Broker, clock: Clock, *, simulated: bool, trend: Callable[[], Trend | None]) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        clock: Clock,
+        *,
+        simulated: bool,
+        trend: Callable[[], Trend | None],
+        names: Mapping[str, str] | None = None,
+    ) -> None:
         self.broker, self.clock, self.simulated, self._trend = broker, clock, simulated, trend
+        self._names = names or {}
         self.screens: set[Screen] = set()
         self.connected = False
         self.frame_at = 0  # `at` of the newest frame, UTC ms
@@ -80,6 +90,7 @@ class Relay:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.health: ZoneHealth | None = None
         self.workers: dict[str, Status] = {}
+        self.ringing: Ringing | None = None
         self.stage: Stage | None = None  # what the simulator plays; None where none has spoken
         self._asked: dict[str, asyncio.Future[Answer]] = {}
         self._client = mqtt.client(paho.Client, broker, f"gaoxin-web-{clock.now():x}-{id(self):x}")
@@ -117,7 +128,7 @@ class Relay:
             self.take(kind, payload)
 
     def take(self, kind: str, payload: bytes) -> None:
-        """One publication: the engine's `key`, `delta`, `indicators` or `health`, a worker's `status`, or the
+        """One publication: the engine's `key`, `delta`, `indicators`, `alarms` or `health`, a worker's `status`, or the
         simulator's `state`.
         """
         match kind:
@@ -130,6 +141,9 @@ class Relay:
                 return
             case "health":
                 self.health = self._read(payload, ZoneHealth) or self.health
+                return
+            case "alarms":
+                self.ringing = self._read(payload, Ringing) or self.ringing
                 return
             case "status":
                 status = self._read(payload, Status)
@@ -197,10 +211,12 @@ class Relay:
             view = wall(
                 self._indicators,
                 language,
+                names=self._names,
                 simulated=self.simulated,
                 trend=self._trend(),
                 workers=workers,
                 stage=self.stage,
+                ringing=self.ringing,
             )
             self._views[language] = orjson.dumps(view | {"now": self.clock.now()}).decode()
         return self._views[language]

@@ -96,7 +96,8 @@ class Node:
             else None
         )
         self.web = web
-        self.relay = Relay(broker, self.clock, simulated=settings.simulate.on, trend=lambda: self._trend)
+        names = {d.id: d.name for d in registry}
+        self.relay = Relay(broker, self.clock, simulated=settings.simulate.on, trend=lambda: self._trend, names=names)
         self._trend: Trend | None = None
         self._stop = threading.Event()
         self._chores = threading.Thread(target=self._run_chores, name="chores", daemon=True)

@@ -16,6 +16,7 @@ import paho.mqtt.client as paho
 
 from ingest.decode import Decoder
 from ingest.tap import Message, Reader, Tap
+from ingest.watch import Watch
 from twin import air, kpi, meters, mqtt
 from twin.clock import SECOND, Clock
 from twin.errors import LedgerError, StoreError
@@ -41,8 +42,16 @@ class Publication(NamedTuple):
 
 class Engine:
     def __init__(
-        self, registry: Registry, decoder: Decoder, settings: EngineSettings, *, prefix: str, now: int
+        self,
+        registry: Registry,
+        decoder: Decoder,
+        settings: EngineSettings,
+        *,
+        prefix: str,
+        now: int,
+        watch: Watch | None = None,
     ) -> None:
+        self.watch = watch
         self.decoder, self.settings, self.prefix = decoder, settings, prefix
         self.snapshot = Snapshot(registry, grace=settings.grace_periods)
         self._encoder = Encoder(self.snapshot, started=now // SECOND)
@@ -63,10 +72,14 @@ class Engine:
         if status is not None:
             self.snapshot.gateway(status.gateway, status.online, received)
             self.health.gateway(status.gateway, status.online)
+            if self.watch:
+                self.watch.gateway(status.gateway, status.online, received)
             return
         found = self.decoder.decode(topic, payload, received, retained=retained)
         for observation, seq in zip(found.observations, found.seqs, strict=True):
             self.snapshot.fold(observation)
+            if self.watch:
+                self.watch.step(observation)
             self.hours.fold(observation)
             self.health.fold(observation, seq)
         for rejection in found.rejections:
@@ -75,6 +88,11 @@ class Engine:
     def tick(self, now: int) -> list[Publication]:
         """What is due by `now`. A pause makes one late frame, not a burst of them."""
         out: list[Publication] = []
+        if self.watch:
+            ringing = self.watch.turn(now)
+            self.snapshot.level[:] = self.watch.levels
+            if ringing is not None:
+                out.append(Publication(f"{self.prefix}/frame/alarms", msgspec.json.encode(ringing), True))
         if now >= self._next_key:
             out.append(Publication(f"{self.prefix}/frame/key", self._encoder.key(now), True))
             self._next_key = _after(self._next_key, now, self.settings.key_s * SECOND)
@@ -127,7 +145,9 @@ class Shell:
         self.clock, self.broker, self.store, self.ledger = clock, broker, store, ledger
         self._stage = f"{broker.prefix}/simulator/state".encode()
         self._recorded: dict[str, Run] = {}
-        self.engine = Engine(registry, decoder, settings, prefix=broker.prefix, now=clock.now())
+        watch = Watch(registry, ledger, clock.now())
+        self.engine = Engine(registry, decoder, settings, prefix=broker.prefix, now=clock.now(), watch=watch)
+        self.watch = watch
         self.connected = threading.Event()
         self._queue: queue.SimpleQueue[tuple[int, list[Message]]] = queue.SimpleQueue()
         self._queued = self._taken = 0  # messages put in by the network thread, and taken out by the engine's
@@ -140,6 +160,7 @@ class Shell:
 
     def start(self) -> None:
         try:
+            self.watch.start(self.store, self.clock.now())
             self.engine.remember(self.store, self.clock.now())
         except StoreError as error:
             log.error("the engine starts without memory: %s", error)
@@ -149,6 +170,10 @@ class Shell:
     def stop(self) -> None:
         self._stop.set()
         self._thread.join(timeout=10)
+        try:
+            self.watch.keep(self.clock.now())
+        except LedgerError as error:
+            log.error("the alarms' state is not kept: %s", error)
         self._client.disconnect()
         self._client.loop_stop()
 

@@ -216,6 +216,25 @@ def _centre(_: Translate) -> html.Main:
             html.Div(id="wall-map", className="wall-map"),
             html.Div(id="wall-detail", className="wall-detail", hidden=True),
             html.Div(_("Schematic map: positions are not surveyed"), className="map-note"),
+            html.Section(
+                [
+                    html.Header(
+                        [
+                            html.H2(_("Alarms"), className="panel-name"),
+                            *(
+                                html.Span(**{"data-bind": f"alarms.{c}", "className": f"alarm-count alarm-{c}"})
+                                for c in ("red", "orange", "yellow", "blue")
+                            ),
+                            _bound("alarms.state", "alarm-state", tone="alarms.tone"),
+                        ],
+                        className="alarm-head",
+                    ),
+                    html.Div(className="rows alarm-rows", **{"data-list": "alarms.rows"}),
+                    _bound("alarms.more", "alarm-more"),
+                ],
+                className="wall-alarms",
+                role="log",
+            ),
             html.Div(
                 [
                     html.Button(

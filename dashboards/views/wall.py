@@ -10,11 +10,13 @@ from typing import Any
 import msgspec
 
 from dashboards.i18n import DOMAIN_LABELS, Language, age, translator
+from ingest.watch import Ringing
 from ingest.worker import Status
 from simulators.scenarios import stories
 from twin import kpi, standards
 from twin.clock import local
 from twin.observation import METRICS, Domain
+from twin.standards import Level
 from twin.store import Series
 from twin.truth import Stage
 
@@ -42,6 +44,8 @@ def wall(
     trend: Trend | None = None,
     workers: Sequence[Status] = (),
     stage: Stage | None = None,
+    ringing: Ringing | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The view as plain data, ready for JSON. Times in it are UTC milliseconds."""
     _ = translator(language)
@@ -59,6 +63,7 @@ def wall(
         "city": _city(found.city, _),
         "domains": {d.value: _domain(d, c, _) for d, c in found.domains.items()},
         "silent": _silent(found, _),
+        "alarms": _alarms(ringing, names or {}, found.at, _),
     }
 
 
@@ -67,6 +72,39 @@ def _simulated(now: int, stage: Stage | None, _: Callable[[str], str]) -> str:
     played = [stories()[run.scenario] for run in stage.runs if run.ends > now] if stage else []
     names = [_("Drill: {name}").format(name=_(story.name)) for story in played]
     return " · ".join([_("Simulated data"), *names])
+
+
+ALARMS_SHOWN = 6
+COLOURS = {Level.RED: "Red", Level.ORANGE: "Orange", Level.YELLOW: "Yellow", Level.BLUE: "Blue"}
+
+
+def _alarms(ringing: Ringing | None, names: Mapping[str, str], now: int, _: Callable[[str], str]) -> dict[str, Any]:
+    """The open alarms, the unacknowledged first: how many of each level, and the first few by name and place."""
+    if ringing is None:
+        return {"state": "", "tone": "none", "rows": [], **{level.name.lower(): "" for level in COLOURS}}
+    rows = [
+        {
+            "cells": [
+                _(ringing.names.get(alarm.rule, alarm.rule)),
+                names.get(alarm.subject, alarm.subject) + (f" · {_('unknown')}" if alarm.unknown else ""),
+                age(now - alarm.opened, _),
+            ],
+            "tone": alarm.level.name.lower() if alarm.level else "none",
+            "device": alarm.subject if alarm.subject in names else None,
+        }
+        for alarm in ringing.alarms[:ALARMS_SHOWN]
+    ]
+    total = sum(ringing.counts.values())
+    return {
+        "state": _("Alarm ledger away") if ringing.away else _("{n} unacknowledged").format(n=ringing.unacknowledged),
+        "tone": "severe" if ringing.away else "warn" if ringing.unacknowledged else "good",
+        "rows": rows or [{"cells": [_("No alarms"), "", ""], "tone": "good"}],
+        "more": _("and {n} more").format(n=total - len(rows)) if total > len(rows) else "",
+        **{
+            level.name.lower(): f"{_(name)} {ringing.counts[level]}" if ringing.counts.get(level) else ""
+            for level, name in COLOURS.items()
+        },
+    }
 
 
 def _ingest(workers: Sequence[Status], now: int, _: Callable[[str], str]) -> dict[str, str]:

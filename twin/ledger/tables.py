@@ -201,3 +201,12 @@ AUDIT = sa.Table(
     _name("previous", length=64),
     _name("hash", length=64),
 )
+
+# The alarm evaluator's state (twin.alerts.Evaluator.freeze), at most one row
+WATCH = sa.Table(
+    "watch",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.LargeBinary, nullable=False),
+)
