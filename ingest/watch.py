@@ -60,6 +60,9 @@ class Watch:
         self._away: int | None = None
         self._kept = self._asked = now
         self._ringing: Ringing | None = None
+        if frozen is None:
+            # A death in the first minute must find where it began
+            self.keep(now)
 
     def start(self, store: Store, now: int) -> None:
         """Go through what was received since the state was kept."""
