@@ -43,7 +43,7 @@ OPEN = frozenset({State.UNACKNOWLEDGED, State.ACKNOWLEDGED})
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
-    """`highest`: of the episode; `flapping`: one of too many; `waiting_since`: since when it wants an acknowledgement."""
+    """`highest`: of the episode; `flapping`: one of too many; `waiting_since`: for an acknowledgement."""
 
     id: int
     rule: str
