@@ -1,7 +1,6 @@
 """Accounts in the ledger, on both databases: who signs in, how long for, and what guessing costs."""
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -21,11 +20,10 @@ LASTS, IDLE = 12 * HOUR, HOUR
 
 
 @pytest.fixture(autouse=True)
-def people(ledger: Ledger) -> Iterator[None]:
+def people(ledger: Ledger) -> None:
     with ledger.transaction() as c:
         users.add(c, "zhang", Role.ADMIN, PASSWORD, by="gaoxin", at=T0)
         users.add(c, "li", Role.OPERATOR, PASSWORD, by="zhang", at=T0)
-    yield
 
 
 def sign_in(
