@@ -7,7 +7,7 @@ RUN useradd --system --uid 10001 --user-group --no-create-home --home-dir /data 
 
 WORKDIR /build
 COPY . .
-RUN pip install --no-cache-dir -c constraints.txt . && rm -rf /build/*
+RUN pip install --no-cache-dir -c constraints.txt '.[postgresql]' && rm -rf /build/*
 
 USER gaoxin
 WORKDIR /data

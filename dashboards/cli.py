@@ -12,8 +12,11 @@ import msgspec
 import typer
 
 from dashboards import node as nodes
+from dashboards.audit_commands import app as audit_app
 from dashboards.console import Called, settings_of
+from dashboards.rule_commands import app as rules_app
 from dashboards.scenario_commands import app as scenario_app
+from dashboards.user_commands import app as user_app
 from twin.clock import HOUR, SystemClock, local, parse
 from twin.errors import OurError, TheirError
 from twin.ledger import truth
@@ -40,6 +43,9 @@ layers_app = typer.Typer(help="Look at, check and use map layers.", no_args_is_h
 app.add_typer(layers_app, name="layers")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(scenario_app, name="scenario")
+app.add_typer(rules_app, name="rules")
+app.add_typer(user_app, name="user")
+app.add_typer(audit_app, name="audit")
 
 log = logging.getLogger("gaoxin")
 
@@ -59,7 +65,7 @@ def main(
         datefmt="%H:%M:%S",
         stream=sys.stderr,
     )
-    for chatty in ("asyncio", "matplotlib", "uvicorn.access"):
+    for chatty in ("alembic", "asyncio", "matplotlib", "uvicorn.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

@@ -1,9 +1,11 @@
 """What every command shares: the settings it was called with, and how an error is said."""
 
+import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -16,6 +18,17 @@ class Called:
     """What stood before the command's name."""
 
     config: Path | None
+
+
+def account() -> str:
+    """Who types the command, by the name this machine has for them."""
+    try:
+        return f"{getpass.getuser()} (command line)"
+    except (KeyError, OSError):  # a number without a name, as in a container
+        return "command line"
+
+
+OPERATOR = Annotated[str, typer.Option(help="who does it; default: your account here", show_default=False)]
 
 
 @contextmanager

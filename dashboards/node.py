@@ -3,8 +3,10 @@
 With DuckDB (one process owns the file) ingest, engine and web share a process; with InfluxDB each can have its own.
 """
 
+import contextlib
 import logging
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -58,6 +60,15 @@ def open_ledger(settings: Settings) -> Ledger:
     """Raises LedgerError when it cannot be used."""
     settings.data.mkdir(parents=True, exist_ok=True)
     return Ledger(settings.ledger.url.get_secret_value() or sqlite_url(settings.data / "ledger.sqlite"))
+
+
+@contextlib.contextmanager
+def ledger_of(settings: Settings) -> Iterator[Ledger]:
+    ledger = open_ledger(settings)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
 
 
 def make_decoder(settings: Settings, registry: Registry, mapping: Path | None = None) -> Decoder:

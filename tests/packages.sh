@@ -7,6 +7,8 @@ need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 need mosquitto mosquitto
 need influxd influxdb
 need nginx nginx-light
+# Outside PATH, a folder a version
+ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
 need chromium chromium
 need node nodejs
 need npm npm

@@ -25,6 +25,7 @@ from twin.alerts import Kind, Transition
 from twin.clock import MINUTE
 from twin.observation import Domain
 from twin.registry import Device, Registry
+from twin.settings import Alarms
 from twin.standards import Level
 
 # A subject that is no device
@@ -39,11 +40,19 @@ class State(StrEnum):
     CLOSED = "closed"
 
 
+# Message ids
+STATE_LABELS: Mapping[State, str] = {
+    State.UNACKNOWLEDGED: "Not acknowledged",
+    State.ACKNOWLEDGED: "Acknowledged",
+    State.RETURNED: "Cleared, not acknowledged",
+    State.CLOSED: "Closed",
+}
+
 OPEN = frozenset({State.UNACKNOWLEDGED, State.ACKNOWLEDGED})
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
-    """`highest`: of the episode; `flapping`: one of too many; `waiting_since`: since when it wants an acknowledgement."""
+    """`highest`: of the episode; `flapping`: one of too many; `waiting_since`: for an acknowledgement."""
 
     id: int
     rule: str
@@ -124,10 +133,28 @@ def overdue(alarms: Iterable[Alarm], minutes: Mapping[Level, float], now: int) -
     return sorted((a for a in waiting if late(a)), key=lambda a: a.waiting_since)
 
 
+def escalation(settings: Alarms) -> dict[Level, float]:
+    """Minutes that each level may wait, for `overdue`."""
+    minutes = {
+        Level.BLUE: settings.escalate_blue_min,
+        Level.YELLOW: settings.escalate_yellow_min,
+        Level.ORANGE: settings.escalate_orange_min,
+        Level.RED: settings.escalate_red_min,
+    }
+    return {level: after for level, after in minutes.items() if after}
+
+
 class Cause(StrEnum):
     RULE = "rule"
     DISTRICT = "district"
     GATEWAY = "gateway"
+
+
+CAUSE_LABELS: Mapping[Cause, str] = {
+    Cause.RULE: "By rule",
+    Cause.DISTRICT: "By district",
+    Cause.GATEWAY: "By gateway",
+}
 
 
 class Bundle(msgspec.Struct, frozen=True):

@@ -85,6 +85,33 @@ class Engine(Section):
     )
 
 
+class Alarms(Section):
+    """What the work on alarms is measured by (EEMUA 191, ISA-18.2), and how long they may wait for it."""
+
+    per_10_min: float = Field(1, gt=0, description="target: alarms per 10 minutes, on average")
+    per_day: float = Field(150, gt=0, description="target: alarms per day")
+    busiest: int = Field(10, ge=1, description="target: most alarms within 10 minutes")
+    flood_from: int = Field(10, ge=1, description="more alarms than this within 10 minutes are a flood")
+    flood_until: int = Field(5, ge=1, description="a flood is over when fewer than this come within 10 minutes")
+    flood_percent: float = Field(1, ge=0, le=100, description="target: share of the time in floods, %")
+    chatter: int = Field(3, ge=2, description="an alarm raised so many times within a minute chatters")
+    chattering: int = Field(0, ge=0, description="target: most alarms that chatter")
+    stale_h: float = Field(24, gt=0, description="an alarm active for longer than this is stale, hours")
+    stale: int = Field(4, ge=0, description="target: most stale alarms")
+    bad_actors_percent: float = Field(5, ge=0, le=100, description="target: share of the ten most frequent alarms, %")
+    orange_percent: float = Field(5, ge=0, le=100, description="target: share of orange alarms, %")
+    red_percent: float = Field(1, ge=0, le=100, description="target: share of red alarms, %")
+    escalate_red_min: float = Field(5, ge=0, description="a red alarm not acknowledged so long escalates; 0: never")
+    escalate_orange_min: float = Field(15, ge=0, description="the same for an orange one, minutes")
+    escalate_yellow_min: float = Field(60, ge=0, description="the same for a yellow one, minutes")
+    escalate_blue_min: float = Field(0, ge=0, description="the same for a blue one, minutes")
+
+
+class Access(Section):
+    session_h: float = Field(12, gt=0, le=24 * 31, description="a session ends so long after signing in, hours")
+    idle_min: float = Field(60, gt=0, description="a session not used for so long ends, minutes")
+
+
 class Web(Section):
     host: str = Field("127.0.0.1", description="address the web listens on")
     port: int = Field(8050, ge=0, le=65535, description="its port")
@@ -114,6 +141,8 @@ class Settings(Section):
     ledger: Ledger = Ledger()
     ingest: Ingest = Ingest()
     engine: Engine = Engine()
+    alarms: Alarms = Alarms()
+    access: Access = Access()
     web: Web = Web()
     monitor: Monitor = Monitor()
     simulate: Simulate = Simulate()

@@ -5,7 +5,7 @@ against the zone either. Both end by themselves. An empty list in a scope is all
 any list is everything.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -18,6 +18,10 @@ from twin.registry import Registry
 class Purpose(StrEnum):
     SILENCE = "silence"
     MAINTENANCE = "maintenance"
+
+
+# Message ids
+PURPOSE_LABELS: Mapping[Purpose, str] = {Purpose.SILENCE: "Silence", Purpose.MAINTENANCE: "Maintenance window"}
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

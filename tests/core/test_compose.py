@@ -55,8 +55,28 @@ def test_it_is_a_compose_file() -> None:
 
 
 def test_these_are_the_services() -> None:
-    assert set(SERVICES) == {"mosquitto", "influxdb", "ingest-1", "ingest-2", "engine", "web", "simulators"}
-    assert set(SERVICES) - set(TWIN) == {"mosquitto", "influxdb"}
+    assert set(SERVICES) == {
+        "mosquitto",
+        "influxdb",
+        "postgresql",
+        "ingest-1",
+        "ingest-2",
+        "engine",
+        "web",
+        "simulators",
+    }
+    assert set(SERVICES) - set(TWIN) == {"mosquitto", "influxdb", "postgresql"}
+
+
+def test_engine_and_web_share_a_ledger_that_is_a_server() -> None:
+    urls = {name: urlsplit(settings(name).ledger.url.get_secret_value()) for name in ("engine", "web")}
+    assert urls["engine"] == urls["web"]
+    url = urls["web"]
+    made = environment(SERVICES["postgresql"])
+    assert (url.scheme, url.hostname, url.port) == ("postgresql+psycopg", "postgresql", 5432)
+    assert (url.username, url.password, url.path) == (made["POSTGRES_USER"], SECRET, f"/{made['POSTGRES_DB']}")
+    assert all("postgresql" in TWIN[name]["depends_on"] for name in urls)
+    assert "[postgresql]" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", TWIN)
@@ -80,7 +100,8 @@ def test_no_secret_is_in_a_file_and_each_is_in_the_guide() -> None:
     for service in SERVICES.values():
         for variable, value in service.get("environment", {}).items():
             if variable in known or "PASSWORD" in variable or "TOKEN" in variable:
-                assert re.fullmatch(r"\$\{\w+:\?[^}]+\}", value), variable
+                secret = re.sub(r"^[\w+]+://\w+:(.*)@[\w:/]+$", r"\1", value)  # that of a URL stands before its host
+                assert re.fullmatch(r"\$\{\w+:\?[^}]+\}", secret), variable
     wanted = set(re.findall(r"\$\{(\w+)", TEXT))
     named = set(re.findall(r"^    (\w+)=", ENGINEERS, flags=re.M))
     assert wanted <= named
@@ -142,7 +163,7 @@ def test_it_can_be_left_alone(name: str) -> None:
     assert service["cap_drop"] == ["ALL"]
     assert "healthcheck" in service
     assert "privileged" not in service
-    assert re.search(r":\d+\.\d+\.\d+$", service["image"]), "an exact version"
+    assert re.search(r":\d+(\.\d+){1,2}$", service["image"]), "an exact version"
     for other, how in service.get("depends_on", {}).items():
         assert other in SERVICES
         assert how == {"condition": "service_healthy"}
@@ -167,7 +188,8 @@ def test_every_dependency_is_pinned() -> None:
 
     pinned = {plain(line) for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").split()}
     project = PROJECT["project"]
-    wanted = {plain(one) for one in project["dependencies"] + project["optional-dependencies"]["test"]}
+    extras = [one for extra in project["optional-dependencies"].values() for one in extra]
+    wanted = {plain(one) for one in project["dependencies"] + extras}
     assert wanted <= pinned
 
 

@@ -10,9 +10,11 @@ from dashboards.views.scenarios import LEVEL_LABELS
 from dashboards.views.wall import WIND_POINTS
 from ingest.decode import Reason
 from simulators.scenarios import Places, Scenario, stories
-from twin import standards
+from twin import access, alarm_health, episodes, standards
 from twin.observation import KINDS, METRICS
+from twin.refusal import Refusal
 from twin.registry import read
+from twin.silences import PURPOSE_LABELS
 
 ROOT = Path(__file__).parents[2]
 PLACES = Places(read(ROOT / "layers" / "data" / "devices.json"))
@@ -45,6 +47,14 @@ def named() -> set[str]:
         *(f"wind {p}" for p in WIND_POINTS),
         *LEVEL_LABELS.values(),
         *(text for story in stories().values() for text in (story.name, story.story)),
+        *(r.value for r in Refusal),
+        *access.ROLE_LABELS.values(),
+        *alarm_health.LABELS.values(),
+        *(
+            label
+            for labels in (episodes.STATE_LABELS, episodes.CAUSE_LABELS, PURPOSE_LABELS)
+            for label in labels.values()
+        ),
         *(fact.what for id in stories() for fact in Scenario(id, PLACES, 0).plot.facts),
     }
 

@@ -79,8 +79,9 @@ def record(connection: sa.Connection, transitions: Sequence[Transition], *, noti
                 del alarms[key]
         rows.append(_row(t) | {"id": next_row, "noticed": noticed, "alarm": after.id if after else None})
         next_row += 1
-    _keep(connection, [a for a in touched.values() if a.id not in known], sa.insert(ALARM))
+    # Those that were there first: an alarm that is closed makes room for the next of its rule and subject
     _keep(connection, [a for a in touched.values() if a.id in known], _UPDATE)
+    _keep(connection, [a for a in touched.values() if a.id not in known], sa.insert(ALARM))
     connection.execute(sa.insert(TRANSITION), rows)
     return list(touched.values())
 

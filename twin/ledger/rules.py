@@ -46,13 +46,18 @@ def current(connection: sa.Connection) -> Book:
     return _book(connection, sa.select(RULES).order_by(RULES.c.version.desc()).limit(1))
 
 
+def latest(connection: sa.Connection) -> int:
+    """The version in force: a cheap question, to see whether there is a new one."""
+    return connection.execute(sa.select(sa.func.max(RULES.c.version))).scalar() or 0
+
+
 def at_version(connection: sa.Connection, version: int) -> Book:
     """Raises RefusedError when there is none."""
     if version == 0:
         return EMPTY
     book = _book(connection, sa.select(RULES).where(RULES.c.version == version))
     if not book.version:
-        raise RefusedError(Refusal.NO_VERSION, version=version, latest=current(connection).version)
+        raise RefusedError(Refusal.NO_VERSION, version=version, latest=latest(connection))
     return book
 
 
@@ -81,12 +86,14 @@ def commit(
     at: int,
     restores: int | None = None,
 ) -> int:
-    """Save the rules as the next version and return it; the same rules again make no version.
+    """Save the rules as the next version and return it; those that are in force already make no version.
 
     That each rule is sound is the caller's to see (`twin.rules.validate`, which needs the registry). Raises Conflict
     when `base` is no longer in force, RefusedError without a reason or with an id given twice.
     """
     now = current(connection)
+    if tuple(rules) == now.rules:
+        return now.version
     if base != now.version:
         raise Conflict(base, now, diff(at_version(connection, base), now))
     if not reason.strip():
@@ -95,8 +102,6 @@ def commit(
     if count > 1:
         raise RefusedError(Refusal.TWICE, rule=most)
     new = Book(now.version + 1, tuple(rules))
-    if new.rules == now.rules:
-        return now.version
     connection.execute(
         sa.insert(RULES).values(
             version=new.version,
