@@ -48,6 +48,15 @@ class Series:
     count: npt.NDArray[np.int64]
 
 
+class Columns(NamedTuple):
+    """One metric of many devices as arrays of one length: `device` int32, position in the registry; `at` int64, UTC ms;
+    `value` float64. Where a metric was not measured there is no row."""
+
+    device: npt.NDArray[np.int32]
+    at: npt.NDArray[np.int64]
+    value: npt.NDArray[np.float64]
+
+
 class Store(Protocol):
     """Every method may raise StoreAwayError within the time-out; none hangs. Safe to call from several threads."""
 
@@ -85,6 +94,12 @@ class Store(Protocol):
         known: int | None = None,
     ) -> Series:
         """start <= at < end. With `points`, at most that many equal buckets, each with mean, low and high."""
+        ...
+
+    def columns(self, devices: Sequence[str], metric: str, start: int, end: int) -> Columns:
+        """What these devices measured of one metric with start <= at < end, by device (in the order of the registry) and
+        time. Of rows with one device and time the first that was received counts: alarms are not rewritten by
+        corrections. "" for the metric: a row for whatever was said, its value 0."""
         ...
 
     def retain(self, before: int) -> int:
