@@ -15,7 +15,7 @@ import msgspec
 
 from twin.errors import OurError
 from twin.observation import METRICS, Domain
-from twin.registry import Device
+from twin.registry import Device, Registry
 from twin.schedule import Span
 from twin.standards.scale import Level
 
@@ -265,3 +265,10 @@ def unit(term: Term) -> str:
         return "s"
     own = "1" if term.of else METRICS[term.metric].unit
     return f"{own}/min" if term.condition is Condition.RATE else own
+
+
+def validate(rule: Rule, registry: Registry) -> list[str]:
+    """All that is wrong with a rule for this registry, each a sentence naming key, value and remedy (`twin.problems`)."""
+    from twin.problems import problems  # it reads rules itself
+
+    return list(problems(rule, registry))

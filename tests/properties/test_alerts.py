@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.zone import T0, device
-from twin.alerts import Evaluator, Transition, ordered, run
+from twin.alerts import Transition, run
 from twin.alerts.history import History
 from twin.observation import Observation
 from twin.registry import Registry

@@ -377,7 +377,9 @@ def cut(series: Series, windows: Sequence[tuple[int, int]]) -> tuple[Series, I64
     blind: list[I64] = []
     for w, opening in enumerate(opens.tolist()):
         # The row that stands when the window opens: what is said just then, else what was said before
-        row = np.array([a + int(np.searchsorted(series.at[a:b], opening, side="right")) - 1 for a, b in pairwise(bounds)])
+        row = np.array(
+            [a + int(np.searchsorted(series.at[a:b], opening, side="right")) - 1 for a, b in pairwise(bounds)]
+        )
         there = row >= bounds[:-1]
         row = np.maximum(row, 0)
         stands = there & (series.end[row] > opening)

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from twin.errors import StoreAwayError, StoreError
 from twin.observation import Domain, Observation, columns
 from twin.registry import Registry
-from twin.store import FOREVER, Columns, Series, Written, by_device, buckets, domains_of
+from twin.store import FOREVER, Columns, Series, Written, buckets, by_device, domains_of
 
 _NEVER = -(1 << 62)
 
