@@ -5,6 +5,7 @@ A problem is a sentence in English that also carries its message id and places, 
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from string import Formatter
 
 from twin.observation import METRICS, Domain
@@ -41,9 +42,9 @@ TIME = "{key} = {value}: write hh:mm between 00:00 and 24:00."
 PLACE = "message: {{{value}}} is no place that can be filled in. Known: {known}."
 BRACES = "message: a brace is not closed. Write {{{{ or }}}} for a brace itself."
 MESSAGES = (
-    ID, EMPTY, NO_TERM, METRIC, NEEDS_METRIC, NO_LEVEL, KIND, ORDER, RANGE, INVERTED, NEGATIVE, STUCK, WINDOW, NO_WINDOW,
-    SHARE, SCOPE, SCOPE_VALUE, GRACE, NEED, TIME, PLACE, BRACES,
-)  # fmt: skip
+    *(ID, EMPTY, NO_TERM, METRIC, NEEDS_METRIC, NO_LEVEL, KIND, ORDER, RANGE, INVERTED, NEGATIVE, STUCK, WINDOW),
+    *(NO_WINDOW, SHARE, SCOPE, SCOPE_VALUE, GRACE, NEED, TIME, PLACE, BRACES),
+)
 
 
 class Problem(str):
@@ -151,7 +152,7 @@ def _left(term: Term, threshold: Threshold) -> tuple[float, ...]:
 
 def _order(at: str, term: Term) -> Iterator[Problem]:
     found = list(term.thresholds.items())
-    for (lower, a), (higher, b) in zip(found, found[1:], strict=False):
+    for (lower, a), (higher, b) in pairwise(found):
         if not _harder(term.condition, a, b):
             yield Problem(ORDER, key=at, lower=lower.name.lower(), higher=higher.name.lower(), a=_shown(a), b=_shown(b))
 

@@ -56,6 +56,9 @@ class Columns(NamedTuple):
     at: npt.NDArray[np.int64]
     value: npt.NDArray[np.float64]
 
+    def take(self, rows: npt.NDArray[np.bool_]) -> "Columns":
+        return Columns(self.device[rows], self.at[rows], self.value[rows])
+
 
 class Store(Protocol):
     """Every method may raise StoreAwayError within the time-out; none hangs. Safe to call from several threads."""
@@ -97,8 +100,8 @@ class Store(Protocol):
         ...
 
     def columns(self, devices: Sequence[str], metric: str, start: int, end: int) -> Columns:
-        """What these devices measured of one metric with start <= at < end, by device (in the order of the registry) and
-        time. Of rows with one device and time the first that was received counts: alarms are not rewritten by
+        """What these devices measured of one metric with start <= at < end, by device (in the order of the registry)
+        and time. Of rows with one device and time the first that was received counts: alarms are not rewritten by
         corrections. "" for the metric: a row for whatever was said, its value 0."""
         ...
 

@@ -234,7 +234,8 @@ class DuckDBStore:
         metric: str,
         span: tuple[int, int],
     ) -> Columns:
-        """In the order of arrival as far as that is the order of time, which is quick; the rest in the order of time."""
+        """In the order of arrival as far as that is the order of time, which is quick; the rest in the order of
+        time."""
         found = by_device([self._scan(cursor, domain, names, metric, span, "")])
         mixed = np.unique(found.device[1:][(np.diff(found.at) <= 0) & (np.diff(found.device) == 0)])
         if not len(mixed):
@@ -244,7 +245,7 @@ class DuckDBStore:
         first = np.ones(len(other.at), bool)
         first[1:] = (np.diff(other.at) != 0) | (np.diff(other.device) != 0)
         kept = ~np.isin(found.device, mixed)
-        return by_device([Columns(*(c[kept] for c in found)), Columns(*(c[first] for c in other))])
+        return by_device([found.take(kept), other.take(first)])
 
     def _scan(
         self,
