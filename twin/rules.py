@@ -15,7 +15,7 @@ import msgspec
 
 from twin.errors import OurError
 from twin.observation import METRICS, Domain
-from twin.registry import Device
+from twin.registry import Device, Registry
 from twin.schedule import Span
 from twin.standards.scale import Level
 
@@ -56,8 +56,8 @@ class Term(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     above, below: a number. outside: [low, high], both still reached. rate: a number (negative for a fall) or a range.
     absent: seconds; `metric` may be left out for anything the device says. `of`: the value is taken as a share of this
-    attribute of the device. A level that a term leaves out takes the threshold of the next lower one it has, else of the
-    lowest: so a term with one threshold is a guard for all levels.
+    attribute of the device. A level that a term leaves out takes the threshold of the next lower one it has, else of
+    the lowest: so a term with one threshold is a guard for all levels.
     """
 
     metric: str = ""
@@ -98,10 +98,11 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """`name`, `message`: message ids. `message` may hold the places {name}, {value}, {unit}, {threshold}, {level}.
 
-    `match`: all or any of `when` must hold. `over` and `need`: the subject is a district or gateway, and at least so many
-    of its devices must be so (0: all of them). `raise_after_s`, `clear_after_s`: how long without a break. `grace_s`:
-    how long a value holds; 0: three periods of the device. `schedule`: when the rule looks; none: always. `repeat_min`:
-    how often an open alarm is told again; 0: once. `flap_count` raises within `flap_window_s` are still no flapping.
+    `match`: all or any of `when` must hold. `over` and `need`: the subject is a district or gateway, and at least so
+    many of its devices must be so (0: all of them). `raise_after_s`, `clear_after_s`: how long without a break.
+    `grace_s`: how long a value holds; 0: three periods of the device. `schedule`: when the rule looks; none: always.
+    `repeat_min`: how often an open alarm is told again; 0: once. `flap_count` raises within `flap_window_s` are still
+    no flapping.
     """
 
     id: str
@@ -265,3 +266,11 @@ def unit(term: Term) -> str:
         return "s"
     own = "1" if term.of else METRICS[term.metric].unit
     return f"{own}/min" if term.condition is Condition.RATE else own
+
+
+def validate(rule: Rule, registry: Registry) -> list[str]:
+    """All that is wrong with a rule for this registry, each a sentence naming key, value and remedy
+    (`twin.problems`)."""
+    from twin.problems import problems  # it reads rules itself
+
+    return list(problems(rule, registry))

@@ -140,6 +140,24 @@ class StoreContract:
         store.write([seen("td-1", T0, T0 + 5, intensity=v) for v in (4.0, 9.0, 2.0)])
         assert [o.values["intensity"] for o in store.rows(["td-1"], T0, T0 + 1)] == [4.0, 9.0, 2.0]
 
+    def test_a_metric_of_many_devices_as_columns(self, store: Store) -> None:
+        """By device and time whatever the order of arrival; of a correction and what it corrects the first."""
+        store.write([*by_minute([1.0, 2.0, 3.0]), *by_minute([8.0, 9.0], "td-2"), seen("aq-1", T0, pm25=5.0)])
+        store.write([seen("td-1", T0 + MINUTE, T0 + 9 * MINUTE, intensity=7.0)])
+        store.write([seen("td-1", T0 - MINUTE, T0 + 9 * MINUTE, intensity=0.5)])
+        store.write([seen("td-1", T0 + 2 * MINUTE + 1, T0 + 9 * MINUTE, occupancy=0.25)])
+        asked = ["td-2", "td-1", "aq-1", "nobody"]
+        device, at, value = store.columns(asked, "intensity", T0 - MINUTE, T0 + 3 * MINUTE)
+        assert (device.dtype, at.dtype, value.dtype) == (np.int32, np.int64, np.float64)
+        assert device.tolist() == [0, 0, 0, 0, 1, 1]
+        assert at.tolist() == [T0 - MINUTE, T0, T0 + MINUTE, T0 + 2 * MINUTE, T0, T0 + MINUTE]
+        assert value.tolist() == [0.5, 1.0, 2.0, 3.0, 8.0, 9.0]
+        device, at, value = store.columns(["aq-1", "td-1"], "", T0 + 1, T0 + 3 * MINUTE)
+        assert (device.tolist(), value.tolist()) == ([0, 0, 0], [0.0] * 3)
+        assert at.tolist() == [T0 + MINUTE, T0 + 2 * MINUTE, T0 + 2 * MINUTE + 1]
+        assert len(store.columns(["td-1"], "pm25", T0, FOREVER).at) == 0
+        assert len(store.columns([], "intensity", T0, FOREVER).at) == 0
+
     def test_a_series_raw_and_in_buckets(self, store: Store) -> None:
         store.write(by_minute([float(i) for i in range(60)]))
         raw = store.series("td-1", "intensity", T0 + 10 * MINUTE, T0 + 20 * MINUTE)

@@ -1,8 +1,8 @@
 """The rules on the stream: `step` for what is observed, `tick` for what time alone brings.
 
-`tick(now)` is a promise: everything observed before `now` has been stepped. So it decides what happened before `now`, and
-nothing at it. A rule that reads one value of one device is decided as soon as that arrives; one that reads several waits
-for the tick, so that they are taken in the order of their times whatever the order of their arrival.
+`tick(now)` is a promise: everything observed before `now` has been stepped. So it decides what happened before `now`,
+and nothing at it. A rule that reads one value of one device is decided as soon as that arrives; one that reads several
+waits for the tick, so that they are taken in the order of their times whatever the order of their arrival.
 
 Of two observations of a device at one time the first counts, and one that is not newer than the last is ignored: alarms
 are not rewritten by corrections. One that is newer, but from before what a tick has already decided, counts from there;
@@ -128,7 +128,8 @@ class Evaluator:
         return 1 + min(self._due[0][0] if self._due else FOREVER, self._waiting[0][0] if self._waiting else FOREVER)
 
     def gateway(self, name: str, online: bool, now: int) -> list[Transition]:
-        """A gateway came or went at `now`. While it is away its devices are unknown; they are known again when heard."""
+        """A gateway came or went at `now`. While it is away its devices are unknown; they are known again when
+        heard."""
         out: list[Transition] = []
         for subject, leaf in () if online else self._behind.get(name, ()):
             if not subject.plan.simple:
@@ -142,8 +143,8 @@ class Evaluator:
         return ordered(out)
 
     def adopt(self, book: Book, now: int) -> list[Transition]:
-        """Go over to another book. Rules that decide as before go on; the others begin anew with what was last said, and
-        what they had raised is cleared."""
+        """Go over to another book. Rules that decide as before go on; the others begin anew with what was last said,
+        and what they had raised is cleared."""
         out = self.tick(now)
         same = {rule.id for rule in book.rules if _means(rule) == _means(_find(self.book, rule.id))}
         kept = {(s.plan.rule.id, s.name): s for s in self.subjects if s.plan.rule.id in same}
@@ -183,8 +184,8 @@ class Evaluator:
     def thaw(
         cls, book: Book, registry: Registry, frozen: bytes, *, calendar: schedule.Calendar | None = None
     ) -> "Evaluator":
-        """The evaluator of `freeze`, gone over to `book` if that is another one. What this clears (also for a device that
-        is no longer in the registry, or a group that is another) is told by the next tick.
+        """The evaluator of `freeze`, gone over to `book` if that is another one. What this clears (also for a device
+        that is no longer in the registry, or a group that is another) is told by the next tick.
 
         Raises msgspec.DecodeError when the bytes are not from this version: begin anew, from what the store knows.
         """

@@ -1,11 +1,11 @@
 """A rule laid on a registry: its subjects, what each of them reads, and how a value becomes a demand.
 
 **Demand.** With K levels a term's value says two small numbers: `up`, the number of levels whose threshold it has
-reached, and `held`, the number of levels that it has not left by the dead band; up <= held. Latch k (1 to K) asks to turn
-on when up >= k and off when held < k. The demand of several is then an order statistic: of n inputs of which m must be so,
-the m-th greatest `up` and the m-th greatest `held`: all of them is the least, any of them the greatest. An input that is
-not known has up 0 and held K: it asks for nothing, and holds what is on. A subject is known while at least m of its
-inputs are.
+reached, and `held`, the number of levels that it has not left by the dead band; up <= held. Latch k (1 to K) asks to
+turn on when up >= k and off when held < k. The demand of several is then an order statistic: of n inputs of which m
+must be so, the m-th greatest `up` and the m-th greatest `held`: all of them is the least, any of them the greatest. An
+input that is not known has up 0 and held K: it asks for nothing, and holds what is on. A subject is known while at
+least m of its inputs are.
 """
 
 from bisect import bisect_right
@@ -78,7 +78,8 @@ def _edges(condition: Condition, threshold: Threshold) -> tuple[float, float]:
 
 
 class Input(NamedTuple):
-    """One term of one device: `device` its position, `id` its name, `grace` ms, `divisor` of the value (1.0: the value itself)."""
+    """One term of one device: `device` its position, `id` its name, `grace` ms, `divisor` of the value (1.0: the value
+    itself)."""
 
     device: int
     id: str

@@ -1,8 +1,9 @@
 """What can happen to an alarm, and the two functions that decide when.
 
-**Theory.** A rule is a row of latches, one a level; the level is that of the highest latch that is on. A latch turns on
-when it has been asked to without a break for the raise delay, and off when it has been asked to (the value is past the
-dead band) without a break for the clear delay. As thresholds are in order, a higher latch is never on without the lower.
+**Theory.** A rule is a row of latches, one a level; the level is that of the highest latch that is on. A latch turns
+on when it has been asked to without a break for the raise delay, and off when it has been asked to (the value is past
+the dead band) without a break for the clear delay. As thresholds are in order, a higher latch is never on without the
+lower.
 
 Time is counted in whole milliseconds and every stretch is half open. A value holds from its instant until the next one,
 at most for the grace: from `at + grace + 1` on the device is unknown, and what is unknown asks for nothing. So

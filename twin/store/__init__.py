@@ -48,6 +48,18 @@ class Series:
     count: npt.NDArray[np.int64]
 
 
+class Columns(NamedTuple):
+    """One metric of many devices as arrays of one length: `device` int32, position in the registry; `at` int64, UTC ms;
+    `value` float64. Where a metric was not measured there is no row."""
+
+    device: npt.NDArray[np.int32]
+    at: npt.NDArray[np.int64]
+    value: npt.NDArray[np.float64]
+
+    def take(self, rows: npt.NDArray[np.bool_]) -> "Columns":
+        return Columns(self.device[rows], self.at[rows], self.value[rows])
+
+
 class Store(Protocol):
     """Every method may raise StoreAwayError within the time-out; none hangs. Safe to call from several threads."""
 
@@ -85,6 +97,12 @@ class Store(Protocol):
         known: int | None = None,
     ) -> Series:
         """start <= at < end. With `points`, at most that many equal buckets, each with mean, low and high."""
+        ...
+
+    def columns(self, devices: Sequence[str], metric: str, start: int, end: int) -> Columns:
+        """What these devices measured of one metric with start <= at < end, by device (in the order of the registry)
+        and time. Of rows with one device and time the first that was received counts: alarms are not rewritten by
+        corrections. "" for the metric: a row for whatever was said, its value 0."""
         ...
 
     def retain(self, before: int) -> int:
@@ -126,6 +144,19 @@ def buckets(
         np.maximum.reduceat(value, first),
         n,
     )
+
+
+def by_device(parts: Sequence[Columns]) -> Columns:
+    """These parts as one, by device; within a device in the order in which they are given."""
+    if not parts:
+        return Columns(np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0))
+    device, at, value = (np.concatenate(column) for column in zip(*parts, strict=True))
+    if (device[1:] >= device[:-1]).all():
+        return Columns(device, at, value)
+    # Sorting 16 bits is a radix sort, ten times as fast
+    key = device.astype(np.uint16) if device.max() < 1 << 16 else device
+    order = np.argsort(key, kind="stable")
+    return Columns(device[order], at[order], value[order])
 
 
 def open_store(

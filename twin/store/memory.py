@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from twin.observation import Domain, Observation, columns
 from twin.registry import Registry
-from twin.store import FOREVER, Series, Written, buckets
+from twin.store import FOREVER, Columns, Series, Written, buckets
 
 
 class MemoryStore:
@@ -87,6 +87,18 @@ class MemoryStore:
         at = np.array([p[0] for p in pairs], np.int64)
         value = np.array([p[1] for p in pairs], np.float64)
         return buckets(at, value, start, end, points)
+
+    def columns(self, devices: Sequence[str], metric: str, start: int, end: int) -> Columns:
+        found: dict[tuple[int, int], float] = {}
+        for o in self.rows(devices, start, end):
+            if not metric or metric in o.values:
+                found.setdefault((self.registry.index[o.device], o.at), o.values[metric] if metric else 0.0)
+        pairs = sorted(found)
+        return Columns(
+            np.array([d for d, _ in pairs], np.int32),
+            np.array([t for _, t in pairs], np.int64),
+            np.array([found[p] for p in pairs], np.float64),
+        )
 
     def retain(self, before: int) -> int:
         dropped = 0
