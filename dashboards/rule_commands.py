@@ -13,6 +13,7 @@ from twin import rules as rulebook
 from twin.clock import SystemClock, local
 from twin.errors import OurError
 from twin.ledger import rules as kept
+from twin.registry import Registry
 from twin.rules import Book, Change, Rule
 
 app = typer.Typer(help="Look at the alarm rules, change them as a file, go back in time.", no_args_is_help=True)
@@ -119,7 +120,7 @@ def _base(text: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _sound(registry: nodes.Registry, rules: Sequence[Rule], file: Path) -> None:
+def _sound(registry: Registry, rules: Sequence[Rule], file: Path) -> None:
     problems = [problem for rule in rules for problem in rulebook.validate(rule, registry)]
     if problems:
         raise OurError(f"{file}:\n  " + "\n  ".join(problems))

@@ -16,14 +16,16 @@ What is counted is what calls for attention: an alarm that is raised, and one wh
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
 from twin.alerts import Kind, Transition
 from twin.clock import DAY, HOUR, MINUTE
 from twin.episodes import Alarm
+from twin.registry import Registry
 from twin.settings import Alarms as Targets
+from twin.silences import Purpose, Silence, silent
 from twin.standards import Level
 
 WINDOW = 10 * MINUTE
@@ -89,10 +91,27 @@ def calls(transition: Transition) -> bool:
     return transition.kind in (Kind.RAISED, Kind.CHANGED) and transition.level > transition.was
 
 
+def counted(
+    transitions: Iterable[Transition],
+    out_of_service: Collection[str],
+    windows: Iterable[Silence],
+    groups: Mapping[str, str],
+    registry: Registry,
+) -> list[Transition]:
+    """Those that count: not of subjects out of service, and not within a maintenance window. `groups`: by rule."""
+    maintenance = [w for w in windows if w.purpose is Purpose.MAINTENANCE]
+    return [
+        t
+        for t in transitions
+        if t.subject not in out_of_service
+        and silent(maintenance, t.subject, t.rule, groups.get(t.rule, ""), registry, t.at) is None
+    ]
+
+
 def report(
     transitions: Iterable[Transition], open_alarms: Iterable[Alarm], begin: int, end: int, targets: Targets
 ) -> Report:
-    """Over [begin, end), UTC ms. Leave out beforehand what is not to count: shelved, out of service, maintenance."""
+    """Over [begin, end), UTC ms. Leave out beforehand what is not to count (`counted`)."""
     called = sorted((t for t in transitions if calls(t) and begin <= t.at < end), key=lambda t: t.at)
     times = [t.at for t in called]
     actors = _actors(called)

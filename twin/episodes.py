@@ -45,14 +45,17 @@ STATE_LABELS: Mapping[State, str] = {
     State.UNACKNOWLEDGED: "Not acknowledged",
     State.ACKNOWLEDGED: "Acknowledged",
     State.RETURNED: "Cleared, not acknowledged",
-    State.CLOSED: "Closed",
+    State.CLOSED: "Acknowledged and cleared",
 }
 
 OPEN = frozenset({State.UNACKNOWLEDGED, State.ACKNOWLEDGED})
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
-    """`highest`: of the episode; `flapping`: one of too many; `waiting_since`: for an acknowledgement."""
+    """`highest`: of the episode; `flapping`: one of too many; `waiting_since`: for an acknowledgement.
+
+    `value` is what the rule looked at when the level last changed, `version` the rule's then.
+    """
 
     id: int
     rule: str
@@ -66,6 +69,7 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     closed: int | None = None
     unknown: bool = False
     flapping: bool = False
+    value: float | None = None
     waiting_since: int
     acknowledged_by: str | None = None
     acknowledged_at: int | None = None
@@ -106,9 +110,17 @@ def fold(alarm: Alarm | None, transition: Transition, *, id: int, group: str = "
             opened=t.at,
             changed=t.at,
             flapping=t.flapping,
+            value=t.value,
             waiting_since=t.at,
         )
-    changed = replace(alarm, level=t.level, changed=t.at, version=t.version, flapping=alarm.flapping or t.flapping)
+    changed = replace(
+        alarm,
+        level=t.level,
+        changed=t.at,
+        version=t.version,
+        flapping=alarm.flapping or t.flapping,
+        value=t.value,
+    )
     if t.level <= alarm.highest:
         return changed
     waiting = alarm.waiting_since if alarm.acknowledged_at is None else t.at

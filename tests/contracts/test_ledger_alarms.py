@@ -68,7 +68,7 @@ class TestEpisodes:
     def test_one_lasts_from_raised_to_cleared(self, ledger: Ledger) -> None:
         record(ledger, raised(BLUE), changed(ORANGE, BLUE, s=10), changed(YELLOW, ORANGE, s=20))
         [alarm] = found(ledger)
-        assert (alarm.rule, alarm.subject, alarm.version) == (RULE, "td-1", 1)
+        assert (alarm.rule, alarm.subject, alarm.version, alarm.value) == (RULE, "td-1", 1, 7.5)
         assert (alarm.level, alarm.highest, alarm.state) == (YELLOW, ORANGE, State.UNACKNOWLEDGED)
         assert (alarm.opened, alarm.changed, alarm.closed) == (T0, T0 + 20 * SECOND, None)
         record(ledger, cleared(YELLOW, s=30))

@@ -119,6 +119,21 @@ class TestAccounts:
         assert who(ledger, token) is None
         assert tried(ledger, password=PASSWORD, now=T0) == "in"
 
+    @pytest.mark.parametrize(("what", "arguments"), [(users.disable, ()), (users.set_password, ("another password",))])
+    def test_what_happens_to_an_account_while_its_password_is_looked_at_counts(
+        self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, what: object, arguments: tuple[str, ...]
+    ) -> None:
+        verify = access.verify
+
+        def meanwhile(hash: str | None, password: str) -> bool:
+            does(ledger, what, "li", *arguments)
+            return verify(hash, password)
+
+        monkeypatch.setattr(access, "verify", meanwhile)
+        assert tried(ledger, password=PASSWORD, now=T0) == "SIGN_IN"
+        with ledger.reading() as c:
+            assert c.execute(sa.select(SESSION)).all() == []
+
     def test_every_change_is_in_the_audit(self, ledger: Ledger) -> None:
         does(ledger, users.set_role, "li", Role.ENGINEER)
         does(ledger, users.set_password, "li", "another password")

@@ -4,12 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.zone import T0
-from twin.alarm_health import WINDOW, Report, report
+from tests.zone import SMALL, T0
+from twin.alarm_health import WINDOW, Report, counted, report
 from twin.alerts import Kind, Transition
 from twin.clock import DAY, HOUR, MINUTE, SECOND
 from twin.episodes import Alarm, escalation
 from twin.settings import Alarms
+from twin.silences import Purpose, Scope, Silence
 from twin.standards import Level
 
 YELLOW = Level.YELLOW
@@ -123,6 +124,16 @@ def test_a_target_is_a_setting() -> None:
     calls = [raised(i * HOUR, f"td-{i}") for i in range(20)]
     assert not [m for m in told(*calls, per_day=20).measures if m.name == "per_day" and not m.within]
     assert [m for m in told(*calls, per_day=19).measures if m.name == "per_day" and not m.within]
+
+
+def test_what_is_worked_on_does_not_count() -> None:
+    def window(id: int, purpose: Purpose, *subjects: str) -> Silence:
+        return Silence(id, purpose, Scope(subjects=subjects), T0, T0 + HOUR, "li", T0, "r")
+
+    calls = [raised(at, on) for at in (0, HOUR) for on in ("td-1", "td-2", "td-3")]
+    windows = [window(1, Purpose.MAINTENANCE, "td-1"), window(2, Purpose.SILENCE, "td-2")]
+    left = counted(calls, {"td-3"}, windows, {}, SMALL)
+    assert [(t.at - T0, t.subject) for t in left] == [(0, "td-2"), (HOUR, "td-1"), (HOUR, "td-2")]
 
 
 def test_how_long_each_level_may_wait() -> None:

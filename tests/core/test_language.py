@@ -50,11 +50,9 @@ def named() -> set[str]:
         *(r.value for r in Refusal),
         *access.ROLE_LABELS.values(),
         *alarm_health.LABELS.values(),
-        *(
-            label
-            for labels in (episodes.STATE_LABELS, episodes.CAUSE_LABELS, PURPOSE_LABELS)
-            for label in labels.values()
-        ),
+        *episodes.STATE_LABELS.values(),
+        *episodes.CAUSE_LABELS.values(),
+        *PURPOSE_LABELS.values(),
         *(fact.what for id in stories() for fact in Scenario(id, PLACES, 0).plot.facts),
     }
 

@@ -67,6 +67,7 @@ ALARM = sa.Table(
     _time("closed", null=True, index=True),
     sa.Column("unknown", sa.Boolean, nullable=False),
     sa.Column("flapping", sa.Boolean, nullable=False),
+    sa.Column("value", sa.Double),
     _time("waiting_since"),
     _name("acknowledged_by", null=True),
     _time("acknowledged_at", null=True),

@@ -34,6 +34,7 @@ def upgrade() -> None:
         sa.Column("closed", sa.BigInteger(), nullable=True),
         sa.Column("unknown", sa.Boolean(), nullable=False),
         sa.Column("flapping", sa.Boolean(), nullable=False),
+        sa.Column("value", sa.Double(), nullable=True),
         sa.Column("waiting_since", sa.BigInteger(), nullable=False),
         sa.Column("acknowledged_by", sa.String(length=80), nullable=True),
         sa.Column("acknowledged_at", sa.BigInteger(), nullable=True),
