@@ -308,7 +308,7 @@ def router(node: Node) -> APIRouter:
         """Ground truth of what was simulated to go wrong in a range (default: the last 24 h)."""
         end = _time("to", to, clock.now() + DAY)
         start = _time("from", from_, clock.now() - DAY)
-        with node.ledger.transaction() as connection:
+        with node.ledger.reading() as connection:
             return _json({"from": start, "to": end, "facts": truth.between(connection, start, end)})
 
     @api.get("/api/v1/layers/{name}", tags=["zone"])
