@@ -309,7 +309,7 @@ def router(node: Node) -> APIRouter:
         end = _time("to", to, clock.now() + DAY)
         start = _time("from", from_, clock.now() - DAY)
         assert node.ledger is not None
-        with node.ledger.transaction() as connection:
+        with node.ledger.reading() as connection:
             return _json({"from": start, "to": end, "facts": truth.between(connection, start, end)})
 
     @api.get("/api/v1/layers/{name}", tags=["zone"])

@@ -14,6 +14,7 @@ from twin import access, alarm_health, episodes, standards
 from twin.observation import KINDS, METRICS
 from twin.refusal import Refusal
 from twin.registry import read
+from twin.rules import default_rules
 from twin.silences import PURPOSE_LABELS
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +47,7 @@ def named() -> set[str]:
         *(r.value for r in Reason),
         *(f"wind {p}" for p in WIND_POINTS),
         *LEVEL_LABELS.values(),
+        *(text for rule in default_rules() for text in (rule.name, rule.message) if text),
         *(text for story in stories().values() for text in (story.name, story.story)),
         *(r.value for r in Refusal),
         *access.ROLE_LABELS.values(),
