@@ -13,6 +13,7 @@ import typer
 
 from dashboards import node as nodes
 from dashboards.console import Called, settings_of
+from dashboards.notice_commands import app as notice_app
 from dashboards.scenario_commands import app as scenario_app
 from twin.clock import HOUR, SystemClock, local, parse
 from twin.errors import OurError, TheirError
@@ -40,6 +41,7 @@ layers_app = typer.Typer(help="Look at, check and use map layers.", no_args_is_h
 app.add_typer(layers_app, name="layers")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(scenario_app, name="scenario")
+app.add_typer(notice_app, name="notify")
 
 log = logging.getLogger("gaoxin")
 

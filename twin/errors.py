@@ -41,6 +41,10 @@ class BrokerError(TheirError):
     """The broker cannot be reached or refused the connection."""
 
 
+class NoticeError(TheirError):
+    """A channel did not take a notice: names the channel (never its address) and what it answered."""
+
+
 class LayerError(TheirError):
     """A layer file is unusable: names file, layer, row and remedy."""
 
