@@ -124,7 +124,7 @@ def test(line: Line, title: str, body: str) -> str:
     if not outcome.sent:
         raise NoticeError(
             f"{line.name} ({line.shown}): {outcome.said}. "
-            "Look at the address in GAOXIN_NOTICES__CHANNELS, and at what the service asks of a robot (key words, hosts)"
+            "Look at the address in GAOXIN_NOTICES__CHANNELS, and at what the service asks (key words, known hosts)"
         )
     return f"{line.name} ({line.shown}): {outcome.said}"
 

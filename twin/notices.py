@@ -23,14 +23,13 @@ from enum import StrEnum
 
 import msgspec
 
-from twin.cases import Case, Window
+from twin.cases import GATEWAY, Case
 from twin.channels import Channel
 from twin.clock import MINUTE, SECOND
 from twin.settings import Notices
 from twin.standards import Level
 
 NEVER = 1 << 62
-GATEWAY = "gateway:"  # begins the key of a group that is a lost gateway
 
 
 class Reason(StrEnum):
@@ -154,11 +153,12 @@ def plan(
     *,
     now: int,
     policy: Policy,
-    windows: Sequence[Window] = (),
     lost: Set[str] = frozenset(),
 ) -> Plan:
-    """What is to be said of all open alarms. `told`: by (channel, group); `lost`: the gateways that are offline."""
-    hushed = {c.alarm: reason for c in cases if (reason := mute(c, windows, now))}
+    """What is to be said of all open alarms. `told`: by (channel, group); `lost`: the gateways that are offline, beside
+    those that an open alarm says are."""
+    lost = lost | {c.gateway for c in cases if c.absence and c.subject.startswith(GATEWAY)}
+    hushed = {c.alarm: reason for c in cases if (reason := mute(c, now))}
     heard = [_settled(c, lost) for c in cases if c.alarm not in hushed]
     decisions: list[Decision] = []
     reasons: dict[int, Reason] = {}
@@ -178,22 +178,22 @@ def plan(
             decisions.append(decide(channel, key, members, before, still, now=now, policy=policy))
     quiet = {c.alarm: reasons.get(c.alarm, Reason.NO_CHANNEL) for c in heard if c.alarm not in taken}
     quiet |= {c.alarm: Reason.GATEWAY for c in heard if _behind(c, lost)}
-    due = min((*(d.due for d in decisions), *_turns(cases, channels, windows, policy, now)), default=NEVER)
+    due = min((*(d.due for d in decisions), *_turns(cases, channels, policy, now)), default=NEVER)
     return Plan(tuple(decisions), hushed | quiet, due)
 
 
 # The stages
 
 
-def mute(case: Case, windows: Iterable[Window], now: int) -> Reason | None:
+def mute(case: Case, now: int) -> Reason | None:
     """Why nobody is to be told of it now; None when somebody may be."""
     if case.out_of_service:
         return Reason.OUT_OF_SERVICE
     if case.shelved_until > now:
         return Reason.SHELVED
-    for window in windows:
-        if window.covers(case, now):
-            return Reason.MAINTENANCE if window.maintenance else Reason.SILENCED
+    for hush in case.hushes:
+        if hush.begins <= now < hush.ends:
+            return Reason.MAINTENANCE if hush.maintenance else Reason.SILENCED
     return None
 
 
@@ -216,7 +216,7 @@ def direct(case: Case, channel: Channel) -> bool:
 
 
 def _escalated(case: Case, channel: Channel, policy: Policy, now: int) -> bool:
-    return channel.escalation and not case.acknowledged and now >= case.opened + policy.escalate
+    return channel.escalation and not case.acknowledged and now >= case.waiting_since + policy.escalate
 
 
 def inhibit(cases: Sequence[Case], lost: Set[str]) -> tuple[list[Case], dict[int, Reason]]:
@@ -327,14 +327,10 @@ def _worst_first(case: Case) -> tuple[int, int, int]:
     return -case.level, case.opened, case.alarm
 
 
-def _turns(
-    cases: Iterable[Case], channels: Sequence[Channel], windows: Iterable[Window], policy: Policy, now: int
-) -> Iterable[int]:
+def _turns(cases: Iterable[Case], channels: Sequence[Channel], policy: Policy, now: int) -> Iterable[int]:
     """Times after now at which a stage before `decide` changes its mind without any news."""
     chiefs = any(c.escalation for c in channels)
     for case in cases:
-        yield from (t for t in (case.shelved_until,) if t > now)
-        if chiefs and not case.acknowledged and case.opened + policy.escalate > now:
-            yield case.opened + policy.escalate
-    for window in windows:
-        yield from (t for t in (window.begin, window.end) if t > now)
+        spans = (t for hush in case.hushes for t in (hush.begins, hush.ends))
+        escalates = () if case.acknowledged or not chiefs else (case.waiting_since + policy.escalate,)
+        yield from (t for t in (case.shelved_until, *spans, *escalates) if t > now)

@@ -10,10 +10,9 @@ from datetime import datetime
 
 import msgspec
 
-from twin.cases import Case
+from twin.cases import GATEWAY, Case, Threshold
 from twin.clock import local
-from twin.notices import GATEWAY, Decision, Reason
-from twin.observation import METRICS
+from twin.notices import Decision, Reason
 from twin.standards import Level
 
 Translate = Callable[[str], str]
@@ -116,7 +115,7 @@ def _resolved(decision: Decision, _: Translate, prefix: str, link: str, now: int
 
 def _body(lines: Sequence[str], cases: Sequence[Case], _: Translate, link: str, *, message: bool = True) -> str:
     more = [_(OTHERS).format(n=len(cases) - WORST)] if len(cases) > WORST else []
-    said = [_(cases[0].message)] if message and cases[0].message else []
+    said = [_message(cases[0], _)] if message and cases[0].message else []
     where = f"{link}/alarms?alarm={cases[0].alarm}" if len(cases) == 1 else f"{link}/alarms"
     return "\n".join([*lines, *more, *said, where])
 
@@ -126,20 +125,38 @@ def _many(first: str, others: int, _: Translate) -> str:
 
 
 def _line(case: Case, _: Translate) -> str:
-    value = shown(case.value, case.metric, _)
+    value = shown(case.value, case.unit, case.decimals, _)
     return f"{_(case.name)} · {case.place}" + (f" {value}" if value else "")
 
 
-def shown(value: float | None, metric: str, _: Translate) -> str:
-    """The value as people write it, with its unit; empty when there is none."""
+def shown(value: Threshold | None, code: str, decimals: int, _: Translate) -> str:
+    """The value, or the range, as people write it, with its unit (UCUM `code`); empty when there is none."""
     if value is None:
         return ""
-    known = METRICS.get(metric)
-    if known is None:
-        return f"{value:g}"
-    unit = UNITS.get(known.unit, known.unit)
-    unit = _(unit) if unit not in _SAME else unit
-    return f"{value:.{known.decimals}f} {unit}".rstrip()
+    number = "–".join(f"{v:.{decimals}f}" for v in value) if isinstance(value, tuple) else f"{value:.{decimals}f}"
+    return f"{number} {unit(code, _)}".rstrip()
+
+
+def unit(code: str, _: Translate) -> str:
+    own = code.removesuffix("/min")
+    said = UNITS.get(own, own)
+    return (_(said) if said in TEXTS else said) + code[len(own) :]
+
+
+def _message(case: Case, _: Translate) -> str:
+    """The rule's message with its places filled; as it stands where they cannot be."""
+    said = _(case.message)
+    places = {
+        "name": case.place,
+        "value": shown(case.value, "", case.decimals, _),
+        "unit": unit(case.unit, _),
+        "threshold": shown(case.threshold, "", case.decimals, _),
+        "level": _(LEVELS[case.level]),
+    }
+    try:
+        return said.format_map(places)
+    except (KeyError, ValueError, IndexError, AttributeError):
+        return said
 
 
 def _since(case: Case, _: Translate, now: int) -> str:
