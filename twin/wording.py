@@ -48,6 +48,7 @@ UNITS = {
 }
 _SAME = frozenset(("", "µg/m³", "mg/m³", "m³/s", "m³/h", "W/m²", "°", "PFLOPS"))
 
+TITLE = "{level} {text}"
 MANY = "{first} and {n} more"
 LOST = "Gateway {gateway} lost, {n} devices silent"
 BACK = "Gateway {gateway} is back"
@@ -69,7 +70,7 @@ TEXTS = (
     *LEVELS.values(),
     *(u for u in UNITS.values() if u not in _SAME),
     *PREFIXES.values(),
-    *(MANY, LOST, BACK, SINCE, SILENT, OTHERS, TEST, TESTED),
+    *(TITLE, MANY, LOST, BACK, SINCE, SILENT, OTHERS, TEST, TESTED),
 )
 
 
@@ -88,7 +89,7 @@ def words(decision: Decision, _: Translate, *, link: str, now: int) -> Words:
     worst = decision.cases[0]
     title = prefix.format(text=_many(_line(worst, _), len(decision.cases) - 1, _))
     lines = [f"{_line(c, _)} · {_since(c, _, now)}" for c in decision.cases[:WORST]]
-    return Words(f"{_(LEVELS[worst.level])} {title}", _body(lines, decision.cases, _, link))
+    return Words(_title(worst.level, title, _), _body(lines, decision.cases, _, link))
 
 
 def trial(_: Translate) -> Words:
@@ -99,9 +100,11 @@ def _gateway(decision: Decision, _: Translate, link: str) -> Words:
     gateway = decision.group.removeprefix(GATEWAY)
     if decision.reason is Reason.RESOLVED:
         return Words(_(BACK).format(gateway=gateway), f"{link}/alarms")
-    said = _(LOST).format(gateway=gateway, n=len({c.subject for c in decision.cases}))
-    lines = [c.place for c in decision.cases[:WORST]]
-    return Words(f"{_(LEVELS[decision.level])} {said}", _body(lines, decision.cases, _, link, message=False))
+    behind = [c for c in decision.cases if not c.subject.startswith(GATEWAY)]
+    count = len({c.subject for c in behind})
+    said = _(LOST).format(gateway=gateway, n=count) if count else _line(decision.cases[0], _)
+    lines = [c.place for c in behind[:WORST]]
+    return Words(_title(decision.level, said, _), _body(lines, behind or decision.cases, _, link, message=False))
 
 
 def _resolved(decision: Decision, _: Translate, prefix: str, link: str, now: int) -> Words:
@@ -111,6 +114,10 @@ def _resolved(decision: Decision, _: Translate, prefix: str, link: str, now: int
     lines = [f"{_(b.name)} · {b.place} · {_at(b.opened, _, now)}" for b in over[:WORST]]
     more = [_(OTHERS).format(n=len(over) - WORST)] if len(over) > WORST else []
     return Words(title, "\n".join([*lines, *more, f"{link}/alarms"]))
+
+
+def _title(level: Level, text: str, _: Translate) -> str:
+    return _(TITLE).format(level=_(LEVELS[level]), text=text)
 
 
 def _body(lines: Sequence[str], cases: Sequence[Case], _: Translate, link: str, *, message: bool = True) -> str:

@@ -252,7 +252,7 @@ Change = Callable[[Line], None]
 @st.composite
 def histories(draw: st.DrawFn) -> list[tuple[int, tuple[Change, ...]]]:
     """Up to 14 moments in 25 minutes, each with something that happens to one of five alarms or to a gateway."""
-    moments = sorted(draw(st.lists(st.integers(0, 1500), max_size=14)))
+    moments = sorted(draw(st.lists(st.integers(0, 1500), max_size=14, unique=True)))
     levels = st.sampled_from(list(Level)[1:])
     is_open: set[int] = set()
     found: list[tuple[int, tuple[Change, ...]]] = []

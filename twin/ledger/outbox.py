@@ -134,8 +134,8 @@ def _move(connection: sa.Connection, decision: Decision) -> bool:
 def _insert(connection: sa.Connection, table: sa.Table, row: dict[str, Any]) -> bool:
     """False when it is there already."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    done = connection.execute(dialect.insert(table).values(row).on_conflict_do_nothing())
-    return bool(done.rowcount)
+    insert = dialect.insert(table).values(row).on_conflict_do_nothing().returning(*table.primary_key)
+    return connection.execute(insert).first() is not None
 
 
 # On its way
