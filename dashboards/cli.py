@@ -15,6 +15,7 @@ from dashboards import node as nodes
 from dashboards.console import Called, settings_of
 from dashboards.notice_commands import app as notice_app
 from dashboards.scenario_commands import app as scenario_app
+from twin import channels
 from twin.clock import HOUR, SystemClock, local, parse
 from twin.errors import OurError, TheirError
 from twin.ledger import truth
@@ -315,6 +316,8 @@ def doctor(context: typer.Context) -> None:
         nodes.make_decoder(settings, registry)  # a wrong mapping is said here
         typer.echo(f"data folder   {settings.data.absolute()}")
         typer.echo(f"devices       {len(registry)} (registry {registry.digest:08x})")
+        told = ", ".join(c.name for c in channels.channels(settings.notices))
+        typer.echo(f"notices       {f'go to {told}' if told else 'nobody is told of alarms: no channel is named'}")
         kind = settings.broker.kind
         program = "outside" if kind == "outside" else brokers.find(kind) or "amqtt (embedded)"
         typer.echo(f"broker        {program}, {settings.broker.host}:{settings.broker.port}")

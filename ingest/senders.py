@@ -24,6 +24,7 @@ import msgspec
 import requests
 
 from twin import channels, meters
+from twin.channels import blotted, masked
 from twin.clock import SECOND, Clock, local
 from twin.errors import LedgerError, NoticeError, SettingsError
 from twin.ledger import Ledger, outbox
@@ -107,7 +108,7 @@ class Line:
         if taken and not refused:
             return Outcome(True, f"taken in {took}")
         said = blotted(refused or " ".join(dict.fromkeys(words)) or "apprise does not say why", self._url)
-        return Outcome(False, f"not taken after {took}: {said}")
+        return Outcome(False, f"not taken after {took}: {said.rstrip('. ')}")
 
 
 def lines(settings: Notices) -> dict[str, Line]:
@@ -132,12 +133,16 @@ def test(line: Line, title: str, body: str) -> str:
 class Senders:
     """A thread for each channel, so that a slow one holds up no other. Several processes may run them on one ledger."""
 
-    def __init__(self, ledger: Ledger, settings: Notices, clock: Clock, owner: str) -> None:
-        """`owner`: a name that no other process has. Raises SettingsError as `lines` does."""
+    def __init__(
+        self, ledger: Ledger, settings: Notices, clock: Clock, owner: str, *, lease_s: float | None = None
+    ) -> None:
+        """`owner`: a name that no other process has; `lease_s`: after which a notice is another's, by default longer
+        than any try takes. Raises SettingsError as `lines` does."""
         self.ledger, self.clock, self.owner = ledger, clock, owner
         self.lines: Mapping[str, Line] = lines(settings)
         self._retry = outbox.Retry.of(settings)
-        self._lease = round((3 * settings.timeout_s + 15) * SECOND)  # a plug-in may make two calls, and keeps a pace
+        # a plug-in may make two calls, and keeps a pace between them
+        self._lease = round((3 * settings.timeout_s + 15 if lease_s is None else lease_s) * SECOND)
         self._stop = threading.Event()
         self._news = {name: threading.Event() for name in self.lines}
         self._threads = [
@@ -197,29 +202,6 @@ class Senders:
             news.wait(POLL_S)
 
 
-# Secrets
-
-
-def masked(url: str) -> str:
-    """The kind of an address, and its host where it has one: what has no dot there is a token."""
-    scheme, _, rest = url.partition("://")
-    host = re.split(r"[/?#]", rest)[0].rpartition("@")[2].partition(":")[0]
-    return f"{scheme}://{host}/…" if re.fullmatch(r"[\w-]+(\.[\w-]+)+|localhost", host) else f"{scheme}://…"
-
-
-def blotted(text: str, url: str) -> str:
-    """`text` with no part of the address in it that could be a secret: all but scheme and host name."""
-    rest = url.partition("://")[2]
-    kept = masked(url)
-    parts = {url, rest}
-    for part in re.split(r"[/?&=@:#,]", rest):
-        parts |= {part, unquote(part)}
-    for part in sorted(parts, key=len, reverse=True):
-        if len(part) >= 4 and part not in kept:
-            text = text.replace(part, "***")
-    return text
-
-
 def _be_safe(name: str, shown: str, url: str, plugin: apprise.NotifyBase) -> None:
     scheme = url.partition("://")[0].lower()
     host = str(getattr(plugin, "smtp_host", "") or plugin.host or "")
@@ -255,6 +237,8 @@ class _Requests:
 
     def post(self, *arguments: Any, **named: Any) -> requests.Response:
         _heard.answer = None
+        if named.get("params"):  # apprise 2.2 escapes DingTalk's signature twice, which DingTalk takes for another one
+            named["params"] = {name: unquote(value) for name, value in named["params"].items()}
         _heard.answer = requests.post(*arguments, **named)
         return _heard.answer
 

@@ -6,6 +6,7 @@ else of the way (URL, TLS with that host's name checked, HTTP, payload) is what 
 
 import contextlib
 import json
+import select
 import socket
 import ssl
 import threading
@@ -35,10 +36,12 @@ class Got(NamedTuple):
 
 
 class Web:
-    """Answers `answers` one after the other, the last for ever: (status, JSON or text), after `slow` seconds."""
+    """Answers `answers` one after the other, the last for ever: (status, JSON or text), after `slow` seconds. Who has
+    gone away by then is `dropped`, and what he sent is not taken."""
 
     def __init__(self, certificate: tuple[Path, Path] | None = None) -> None:
         self.got: list[Got] = []
+        self.arrived = self.dropped = 0
         self.answers: list[tuple[int, Any]] = [(200, {"errcode": 0, "errmsg": "ok", "code": 0})]
         self.slow = 0.0
         web = self
@@ -47,10 +50,14 @@ class Web:
             def do_POST(self) -> None:
                 raw = self.rfile.read(int(self.headers["Content-Length"]))
                 target = urlsplit(self.path)
+                web.arrived += 1
+                time.sleep(web.slow)
+                if self._gone():
+                    web.dropped += 1
+                    return
                 web.got.append(
                     Got(self.headers["Host"], target.path, parse_qs(target.query), dict(self.headers), json.loads(raw))
                 )
-                time.sleep(web.slow)
                 status, said = web.answers.pop(0) if len(web.answers) > 1 else web.answers[0]
                 body = said.encode() if isinstance(said, str) else json.dumps(said).encode()
                 with contextlib.suppress(OSError):  # a sender that was killed does not wait for it
@@ -61,6 +68,12 @@ class Web:
                     self.end_headers()
                     self.wfile.write(body)
 
+            def _gone(self) -> bool:
+                if isinstance(self.connection, ssl.SSLSocket):
+                    return False
+                readable, _, _ = select.select([self.connection], [], [], 0)
+                return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
+
             def log_message(self, *_: Any) -> None:
                 pass
 
@@ -70,7 +83,7 @@ class Web:
             context.load_cert_chain(*certificate)
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
     def close(self) -> None:

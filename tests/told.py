@@ -40,7 +40,7 @@ class Said(NamedTuple):
 
 
 class Line:
-    """What the engine does with plans, but without a ledger: send, remember, sleep until due or until something happens."""
+    """What the engine does with plans, but without a ledger: send, remember, sleep until one is due."""
 
     def __init__(self, *channels: Channel, policy: Policy = POLICY) -> None:
         self.channels, self.policy = channels or (DUTY,), policy

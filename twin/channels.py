@@ -13,6 +13,7 @@ No channel, no notice: an installation is quiet until somebody says where to.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import unquote
 
 import msgspec
 
@@ -81,6 +82,26 @@ def channels(settings: Notices) -> tuple[Channel, ...]:
     for name in chiefs:
         _known("notices.escalate_to", name, names)
     return tuple(Channel(n, least.get(n, Level.YELLOW), quiet.get(n), n in chiefs) for n in names)
+
+
+def masked(url: str) -> str:
+    """The kind of an address, and its host where it has one: what has no dot there is a token."""
+    scheme, _, rest = url.partition("://")
+    host = re.split(r"[/?#]", rest)[0].rpartition("@")[2].partition(":")[0]
+    return f"{scheme}://{host}/…" if re.fullmatch(r"[\w-]+(\.[\w-]+)+|localhost", host) else f"{scheme}://…"
+
+
+def blotted(text: str, url: str) -> str:
+    """`text` with no part of the address in it that could be a secret: all but scheme and host name."""
+    rest = url.partition("://")[2]
+    kept = masked(url)
+    parts = {url, rest}
+    for part in re.split(r"[/?&=@:#,]", rest):
+        parts |= {part, unquote(part)}
+    for part in sorted(parts, key=len, reverse=True):
+        if len(part) >= 4 and part not in kept:
+            text = text.replace(part, "***")
+    return text
 
 
 def strangers(named: Mapping[str, Sequence[str]], known: Iterable[Channel]) -> list[str]:

@@ -14,7 +14,7 @@ from twin.channels import Channel
 from twin.clock import MINUTE, SECOND
 from twin.ledger import Ledger, outbox
 from twin.ledger.outbox import Notice, Retry, State
-from twin.notices import Decision, Reason, plan
+from twin.notices import Decision, Plan, Reason, plan
 from twin.settings import Notices
 from twin.standards import Level
 from twin.wording import Words
@@ -267,3 +267,17 @@ def test_words_are_kept_as_written(ledger: Ledger) -> None:
     notice = taken(ledger)
     assert Words(notice.title, notice.body) == words
     assert msgspec.json.decode(msgspec.json.encode(notice), type=Notice) == notice
+
+
+def test_announce_plans_words_and_writes_in_one_transaction(ledger: Ledger) -> None:
+    def announce(now: int, *cases: Case) -> Plan:
+        with ledger.transaction() as c:
+            return outbox.announce(c, cases, [DUTY], now=now, policy=POLICY, link="https://x.cn", translate=str)
+
+    assert announce(T0, alarm(1)).due == T0 + POLICY.wait
+    assert everything(ledger) == []
+    assert [d.reason for d in announce(LATER, alarm(1)).sends] == [Reason.FIRST]
+    assert announce(LATER, alarm(1)).sends == ()
+    [notice] = everything(ledger)
+    assert notice.title == "[yellow] Cold aisle too warm · 柜1"
+    assert "https://x.cn/alarms?alarm=1" in notice.body

@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 
 from dashboards.i18n import translator
+from dashboards.views.notices import notices
 from tests.told import Line, alarm, becomes, closes, gateways, opens
 from tests.zone import T0
 from twin import channels, wording
 from twin.channels import Channel, Quiet
 from twin.clock import SECOND
 from twin.errors import SettingsError
+from twin.ledger.outbox import State
 from twin.observation import METRICS
 from twin.settings import Notices
 from twin.standards import Level
@@ -174,3 +176,29 @@ class TestChannels:
 def test_the_moments_of_a_notice_are_local() -> None:
     assert "since 09:00" in said(Line().at(3600, opens(alarm(1, at=3600))).at(3700)).body
     assert T0 % (3600 * SECOND) == 0
+
+
+class TestPage:
+    KNOWN = (Channel("duty", quiet=Quiet(22 * 60, 7 * 60, Level.RED)), Channel("chief", Level.ORANGE, escalation=True))
+    WHERE = {"duty": "dingtalk://s3cret@tok", "chief": "mailtos://u:s3cret@mail.example.cn"}  # noqa: RUF012
+
+    def test_it_says_when_nobody_is_told(self) -> None:
+        made = notices((), {}, {}, translator("zh"))
+        assert (made.said, made.trouble) == ("未设置通知渠道，不会发送任何通知", False)
+
+    def test_it_says_to_whom(self) -> None:
+        made = notices(self.KNOWN, self.WHERE, {("duty", State.SENT): 7, ("duty", State.WAITING): 1}, translator("en"))
+        assert (made.said, made.trouble) == ("Notices go to duty, chief", False)
+        duty, chief = made.rows
+        assert (duty.address, duty.least, duty.quiet) == ("dingtalk://…", "[yellow]", "22:00–07:00 [red]")
+        assert (duty.waiting, duty.sent, duty.dead) == (1, 7, 0)
+        assert (chief.address, chief.least, chief.quiet, chief.escalation) == (
+            "mailtos://mail.example.cn/…",
+            "[orange]",
+            "",
+            True,
+        )
+
+    def test_it_says_what_was_given_up(self) -> None:
+        made = notices(self.KNOWN, self.WHERE, {("chief", State.DEAD): 2}, translator("en"))
+        assert (made.said, made.trouble) == ("2 notices could not be delivered", True)

@@ -14,7 +14,7 @@
   failed together does not come back together; after the last try it is dead, with its error, until somebody revives it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any
@@ -23,12 +23,14 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from twin.cases import Case
+from twin.channels import Channel
 from twin.clock import SECOND
 from twin.ledger.tables import OUTBOX, TOLD
-from twin.notices import Brief, Decision, Told
+from twin.notices import Brief, Decision, Plan, Policy, Told, plan
 from twin.settings import Notices
 from twin.standards import Level
-from twin.wording import Words
+from twin.wording import Translate, Words, words
 
 
 class State(StrEnum):
@@ -90,12 +92,29 @@ def told(connection: sa.Connection) -> dict[tuple[str, str], Told]:
     }
 
 
+def announce(
+    connection: sa.Connection,
+    cases: Sequence[Case],
+    channels: Sequence[Channel],
+    *,
+    now: int,
+    policy: Policy,
+    link: str,
+    translate: Translate,
+    lost: Set[str] = frozenset(),
+) -> Plan:
+    """Plan what is to be said of all open alarms and put it in. `lost`: gateways that are offline."""
+    made = plan(cases, channels, told(connection), now=now, policy=policy, lost=lost)
+    write(connection, [(d, words(d, translate, link=link, now=now)) for d in made.sends], at=now)
+    return made
+
+
 def write(connection: sa.Connection, said: Iterable[tuple[Decision, Words]], *, at: int) -> int:
     """Put in what these decisions say. Returns how many: not those that another process has made before."""
-    return sum(_write(connection, decision, words, at) for decision, words in said)
+    return sum(_write(connection, decision, text, at) for decision, text in said)
 
 
-def _write(connection: sa.Connection, decision: Decision, words: Words, at: int) -> bool:
+def _write(connection: sa.Connection, decision: Decision, text: Words, at: int) -> bool:
     if not decision.reason.sends or not _move(connection, decision):
         return False
     row = {
@@ -105,8 +124,8 @@ def _write(connection: sa.Connection, decision: Decision, words: Words, at: int)
         "reason": decision.reason.name.lower(),
         "level": int(decision.level),
         "alarms": [c.alarm for c in decision.cases] or list(decision.over),
-        "title": words.title,
-        "body": words.body,
+        "title": text.title,
+        "body": text.body,
         "written": at,
         "state": State.WAITING,
         "tries": 0,
