@@ -82,6 +82,8 @@ def test_the_same_decision_made_twice_is_in_once(ledger: Ledger) -> None:
     assert [write(ledger, sends), write(ledger, sends)] == [1, 0]
     rose = decided(ledger, [alarm(1, Level.RED)])
     assert [write(ledger, rose), write(ledger, rose), write(ledger, sends)] == [1, 0, 0]
+    with ledger.transaction() as c:
+        assert [told.number for told in outbox.told(c).values()] == [2]
     assert [(n.reason, n.level, n.alarms) for n in everything(ledger)] == [
         ("rose", Level.RED, [1]),
         ("first", Level.YELLOW, [1]),
@@ -141,6 +143,17 @@ def test_a_failure_of_one_who_lost_the_lease_changes_nothing(ledger: Ledger) -> 
     quick = taken(ledger, owner="b", now=LATER + LEASE)
     fail(ledger, slow, retry=Retry(tries=1))
     assert everything(ledger) == [quick]
+
+
+def test_not_even_when_it_was_revived_meanwhile(ledger: Ledger) -> None:
+    say(ledger, alarm(1))
+    slow = taken(ledger, owner="a")
+    fail(ledger, taken(ledger, owner="b", now=LATER + LEASE), retry=Retry(tries=1))
+    with ledger.transaction() as c:
+        outbox.revive(c, now=LATER + LEASE)
+    again = taken(ledger, owner="c", now=LATER + LEASE)
+    fail(ledger, slow, retry=Retry(tries=1))
+    assert everything(ledger) == [again]
 
 
 def test_failures_come_back_later_and_later_and_then_no_more(ledger: Ledger) -> None:

@@ -40,6 +40,11 @@ class TestTimelines:
         )
         assert heard(line.said) == [(20, R.FIRST, (1,))]
 
+    def test_nor_is_it_when_another_was_told_meanwhile(self) -> None:
+        line = Line().at(0, opens(alarm(1, RED), alarm(3, RED))).at(60, becomes(1, level=YELLOW))
+        line.at(100, opens(alarm(2, at=100))).at(700, becomes(1, level=RED)).at(2000)
+        assert heard(line.said) == [(20, R.FIRST, (1, 3)), (320, R.MORE, (3, 1, 2))]
+
     def test_another_alarm_of_the_group_that_is_worse_waits_for_nothing(self) -> None:
         line = Line().at(0, opens(alarm(1))).at(60, opens(alarm(2, RED, at=60))).at(900)
         assert heard(line.said) == [(20, R.FIRST, (1,)), (60, R.ROSE, (2, 1))]
@@ -55,6 +60,13 @@ class TestTimelines:
     def test_that_it_is_over_waits_for_the_interval_too(self) -> None:
         line = Line().at(0, opens(alarm(1))).at(60, closes(1)).at(900)
         assert heard(line.said) == [(20, R.FIRST, (1,)), (320, R.RESOLVED, ())]
+
+    def test_what_begins_when_all_that_was_told_is_over_is_a_first_one(self) -> None:
+        line = Line().at(0, opens(alarm(1))).at(60, closes(1)).at(100, opens(alarm(2, at=100))).at(900)
+        assert heard(line.said) == [(20, R.FIRST, (1,)), (320, R.FIRST, (2,))]
+        assert set(line.sent[-1].over) == {1}
+        line = Line().at(0, opens(alarm(1))).at(60, closes(1)).at(100, opens(alarm(2, RED, at=100))).at(900)
+        assert heard(line.said) == [(20, R.FIRST, (1,)), (120, R.FIRST, (2,))]
 
     def test_what_comes_and_goes_makes_two_notices_an_interval_at_most(self) -> None:
         line = Line()
@@ -72,6 +84,10 @@ class TestTimelines:
         line = Line().at(0, opens(alarm(1, repeat_min=10))).at(1000, becomes(1, acknowledged=True)).at(9000)
         assert heard(line.said) == [(20, R.FIRST, (1,)), (620, R.REPEAT, (1,))]
         assert line.reasons() == {"hot@d1": R.ACKNOWLEDGED}
+
+    def test_the_repeat_is_that_of_what_nobody_has_acknowledged(self) -> None:
+        line = Line().at(0, opens(alarm(1, repeat_min=5, acknowledged=True), alarm(2, repeat_min=20))).at(2000)
+        assert heard(line.said) == [(20, R.FIRST, (1, 2)), (1220, R.REPEAT, (1, 2))]
 
     def test_without_a_repeat_it_is_said_once(self) -> None:
         line = Line().at(0, opens(alarm(1))).at(90_000)
@@ -182,6 +198,11 @@ class TestStages:
             Line().at(0, opens(alarm(1, gateway="gw-a"))).at(500, gateways("gw-a"), becomes(1, unknown=True)).at(2000)
         )
         assert heard(line.said) == [(20, R.FIRST, (1,))]
+
+    def test_an_absence_that_its_gateway_stands_for_hides_nothing(self) -> None:
+        both = alarm(1, RED, subject="x", gateway="gw-a", absence=True), alarm(2, subject="x", gateway="gw-a")
+        line = Line().at(0, gateways("gw-a"), opens(*both)).at(900)
+        assert sorted(s.alarms for s in line.said) == [(1,), (2,)]
 
     def test_a_higher_alarm_of_a_subject_stands_for_the_lower_of_its_group(self) -> None:
         same = [alarm(1, RED, subject="x", group="heat"), alarm(2, subject="x", group="heat", rule="warm")]
