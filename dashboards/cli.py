@@ -14,9 +14,11 @@ import typer
 from dashboards import node as nodes
 from dashboards.audit_commands import app as audit_app
 from dashboards.console import Called, settings_of
+from dashboards.notice_commands import app as notice_app
 from dashboards.rule_commands import app as rules_app
 from dashboards.scenario_commands import app as scenario_app
 from dashboards.user_commands import app as user_app
+from twin import channels
 from twin.clock import HOUR, SystemClock, local, parse
 from twin.errors import OurError, TheirError
 from twin.ledger import truth
@@ -46,6 +48,7 @@ app.add_typer(scenario_app, name="scenario")
 app.add_typer(rules_app, name="rules")
 app.add_typer(user_app, name="user")
 app.add_typer(audit_app, name="audit")
+app.add_typer(notice_app, name="notify")
 
 log = logging.getLogger("gaoxin")
 
@@ -319,6 +322,8 @@ def doctor(context: typer.Context) -> None:
         nodes.make_decoder(settings, registry)  # a wrong mapping is said here
         typer.echo(f"data folder   {settings.data.absolute()}")
         typer.echo(f"devices       {len(registry)} (registry {registry.digest:08x})")
+        told = ", ".join(c.name for c in channels.channels(settings.notices))
+        typer.echo(f"notices       {f'go to {told}' if told else 'nobody is told of alarms: no channel is named'}")
         kind = settings.broker.kind
         program = "outside" if kind == "outside" else brokers.find(kind) or "amqtt (embedded)"
         typer.echo(f"broker        {program}, {settings.broker.host}:{settings.broker.port}")

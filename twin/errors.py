@@ -35,6 +35,10 @@ class StoreAwayError(StoreError):
     """The store did not answer within its time-out: nothing is known to be written; try again later."""
 
 
+class NoticeError(TheirError):
+    """A channel did not take a notice: names the channel (never its address) and what it answered."""
+
+
 class LedgerError(TheirError):
     """The ledger's database cannot be reached, or is not as this program needs it."""
 

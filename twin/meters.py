@@ -66,3 +66,6 @@ ENGINE_DROPPED = Counter("gaoxin_engine_dropped_total", "Messages the engine let
 DEVICES = Gauge("gaoxin_devices", "Devices by what is known of them", ["domain", "state"])
 SCREENS = Gauge("gaoxin_screens", "Live connections of browsers")
 SCREEN_RESETS = Counter("gaoxin_screen_resets_total", "Live connections closed because the browser read too slowly")
+NOTICES = Counter(
+    "gaoxin_notices_total", "Notices handed to a channel, by what became of the try", ["channel", "outcome"]
+)

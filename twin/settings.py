@@ -117,6 +117,42 @@ class Web(Section):
     port: int = Field(8050, ge=0, le=65535, description="its port")
 
 
+class Notices(Section):
+    """Where alarms are sent to. Nothing is sent while no channel is named."""
+
+    channels: SecretStr = Field(
+        SecretStr(""),
+        description='who is told: "name=url name=url", each an apprise URL (dingtalk://, wecombot://, '
+        "feishu://, lark://, mailtos://, jsons://, …); empty: nobody. Environment only",
+    )
+    least: str = Field(
+        "yellow",
+        description='the least level that is sent: blue, yellow, orange, red; "yellow chief=red" for one channel',
+    )
+    quiet: str = Field(
+        "",
+        description='hours with only a level and those above it: "22:00-07:00/red", "chief=22:00-07:00/red"',
+    )
+    escalate_to: str = Field("", description="names of the channels that are told what nobody has acknowledged in time")
+    escalate_min: int = Field(30, ge=1, le=10_080, description="after so many minutes unacknowledged they are told")
+    group_wait_s: int = Field(
+        20, ge=0, le=3600, description="the first notice of a group waits this long for others, seconds"
+    )
+    group_interval_s: int = Field(
+        300, ge=0, le=86_400, description="least time between two notices of a group unless its level rises, seconds"
+    )
+    link: str = Field(
+        "http://127.0.0.1:8050", pattern=r"^https?://\S+[^/\s]$", description="the web's address as those told reach it"
+    )
+    timeout_s: float = Field(15, gt=0, le=300, description="longest wait for a channel to take a notice, seconds")
+    tries: int = Field(12, ge=1, le=100, description="a notice that no try of these has delivered is given up")
+    retry_s: float = Field(
+        10, gt=0, le=3600, description="the second try comes after so long, each later one after twice"
+    )
+    longest_retry_s: float = Field(900, gt=0, le=86_400, description="but never after longer than this, seconds")
+    plain: bool = Field(False, description="also send unencrypted, or to whom no authority vouches for")
+
+
 class Monitor(Section):
     """For a process without a web; one with a web answers there."""
 
@@ -145,6 +181,7 @@ class Settings(Section):
     access: Access = Access()
     web: Web = Web()
     monitor: Monitor = Monitor()
+    notices: Notices = Notices()
     simulate: Simulate = Simulate()
 
     @property
@@ -152,7 +189,7 @@ class Settings(Section):
         return self.layers or self.data / "layers"
 
 
-SECRETS = frozenset({"broker.password", "store.token", "ledger.url"})
+SECRETS = frozenset({"broker.password", "store.token", "ledger.url", "notices.channels"})
 
 
 def fields(model: type[BaseModel] = Settings, under: str = "") -> dict[str, FieldInfo]:

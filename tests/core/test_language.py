@@ -10,7 +10,8 @@ from dashboards.views.scenarios import LEVEL_LABELS
 from dashboards.views.wall import WIND_POINTS
 from ingest.decode import Reason
 from simulators.scenarios import Places, Scenario, stories
-from twin import access, alarm_health, episodes, standards
+from twin import access, alarm_health, episodes, standards, wording
+from twin import notices as notified
 from twin.observation import KINDS, METRICS
 from twin.refusal import Refusal
 from twin.registry import read
@@ -45,6 +46,8 @@ def named() -> set[str]:
         *(band.label for band in bands),
         *DOMAIN_LABELS.values(),
         *(r.value for r in Reason),
+        *(r.value for r in notified.Reason),
+        *wording.TEXTS,
         *(f"wind {p}" for p in WIND_POINTS),
         *LEVEL_LABELS.values(),
         *(text for rule in default_rules() for text in (rule.name, rule.message) if text),
