@@ -142,7 +142,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def meaning(self) -> bytes:
         """Equal where two rules decide alike, whatever they say and whom they tell."""
         told = dict.fromkeys(("name", "message", "group", "runbook"), "")
-        return msgspec.json.encode(msgspec.structs.replace(self, **told, channels=(), repeat_min=0))
+        silent = msgspec.structs.replace(self, **told, channels=(), repeat_min=0)
+        # 70 and 70.0 are one threshold
+        return msgspec.json.encode(msgspec.convert(msgspec.to_builtins(silent), Rule))
 
 
 class Book(msgspec.Struct, frozen=True):

@@ -1,13 +1,14 @@
 """The evaluator under hostile input: history equals live, ticks change nothing, a restart changes nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tests.zone import T0, device
-from twin.alerts import Transition, run
+from twin.alerts import Evaluator, Kind, Transition, ordered, run
 from twin.alerts.history import History
 from twin.observation import Observation
 from twin.registry import Registry
@@ -109,3 +110,138 @@ def from_history(rule: Rule, observations: Sequence[Observation]) -> list[Transi
 def test_history_equals_live(rule: Rule, observations: list[Observation]) -> None:
     live = run(Book(1, (rule,)), ZONE, observations, begin=BEGIN, end=END)
     assert from_history(rule, observations) == live
+
+
+@st.composite
+def simple_rules(draw: st.DrawFn) -> Rule:
+    low = draw(st.integers(0, 5))
+    return Rule(
+        id="r",
+        name="r",
+        when=(
+            Term(
+                metric="temperature",
+                condition=Condition.ABOVE,
+                yellow=float(low),
+                red=float(low + draw(st.integers(1, 4))),
+                band=float(draw(st.integers(0, 2))),
+            ),
+        ),
+        raise_after_s=draw(st.sampled_from([0, 1, 60, 100])),
+        clear_after_s=draw(st.sampled_from([0, 1, 60, 100])),
+        grace_s=draw(st.sampled_from([30, 120])),
+    )
+
+
+class Life(RuleBasedStateMachine):
+    """Three evaluators of the same book hear the same, one looked at every moment, one hardly ever, one restarted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = BEGIN
+        self.told: list[Transition] = []
+        self.heard: dict[str, list[tuple[int, float]]] = {d.id: [] for d in ZONE}
+        self.lost: list[tuple[str, int]] = []
+
+    @initialize(of=simple_rules())
+    def begins(self, of: Rule) -> None:
+        self.rule, self.book = of, Book(1, (of,))
+        self.often, self.seldom, self.restarted = (Evaluator(self.book, ZONE, begin=BEGIN) for _ in range(3))
+        self.rarely_told: list[Transition] = []
+        self.again_told: list[Transition] = []
+
+    @rule(name=st.sampled_from([d.id for d in ZONE]), value=st.integers(-1, 12), wait=st.integers(0, 90_000))
+    def speaks(self, name: str, value: int, wait: int) -> None:
+        self.passes(wait)
+        made = Observation(name, self.now, {"temperature": float(value)}, self.now)
+        if not self.heard[name] or self.heard[name][-1][0] < self.now:
+            self.heard[name].append((self.now, float(value)))
+        self._all(lambda e: e.step(made))
+
+    @rule(wait=st.integers(1, 200_000))
+    def passes(self, wait: int) -> None:
+        for moment in sorted({self.now + wait * i // 7 for i in range(1, 8)}):
+            self.told += self.often.tick(moment)
+        self.now += wait
+
+    @rule(name=st.sampled_from(["gw-a", "gw-b"]), online=st.booleans())
+    def comes_or_goes(self, name: str, online: bool) -> None:
+        self.told += self.often.tick(self.now)
+        if not online:
+            self.lost += [(d.id, self.now) for d in ZONE if d.gateway == name]
+        self._all(lambda e: e.gateway(name, online, self.now))
+
+    @rule()
+    def restarts(self) -> None:
+        self.restarted = Evaluator.thaw(self.book, ZONE, self.restarted.freeze())
+
+    @rule()
+    def is_looked_at(self) -> None:
+        self.rarely_told += self.seldom.tick(self.now)
+        self.again_told += self.restarted.tick(self.now)
+
+    def _all(self, what: Callable[[Evaluator], list[Transition]]) -> None:
+        self.told += what(self.often)
+        self.rarely_told += what(self.seldom)
+        self.again_told += what(self.restarted)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "rule"):
+            return
+        end = self.now + 10**6
+        told = ordered(self.told + self.often.tick(end))
+        assert ordered(self.rarely_told + self.seldom.tick(end)) == told, "it hangs on when one looks"
+        assert ordered(self.again_told + self.restarted.tick(end)) == told, "it hangs on a restart"
+        assert len({(t.rule, t.subject, t.at, t.kind) for t in told}) == len(told), "the ledger's identity"
+        for name in self.heard:
+            self._one(name, [t for t in told if t.subject == name], end)
+        for position, device_ in enumerate(ZONE):
+            levels = [t.level for t in told if t.subject == device_.id]
+            assert self.often.levels[position] == (levels[-1] if levels else 0)
+
+    def _one(self, name: str, told: list[Transition], end: int) -> None:
+        """What is owed to one device, by an argument of its own: the value that was known at each instant."""
+        [term] = self.rule.when
+        grace, on, off = self.rule.grace_s * S, self.rule.raise_after_s * S, self.rule.clear_after_s * S
+        levels = list(term.thresholds.items())
+        level, unknown = 0, False
+        for t in told:
+            assert t.was == level
+            assert t.at <= end
+            level = t.level
+            if t.kind in (Kind.UNKNOWN, Kind.KNOWN):
+                assert t.level == t.was, "silence changes no level"
+                assert unknown is (t.kind is Kind.KNOWN)
+                unknown = t.kind is Kind.UNKNOWN
+                continue
+            assert not unknown or t.at <= self._known_until(name, t.at, grace), "what is unknown changes nothing"
+            wait = off if t.level < t.was else on
+            values = self._values(name, t.at - wait, t.at, grace)
+            assert values is not None, "known without a break"
+            for at_level, threshold in levels:
+                assert isinstance(threshold, float | int)
+                if t.was < at_level <= t.level:
+                    assert min(values) >= threshold, "the delay was not broken"
+                if t.level < at_level <= t.was:
+                    assert max(values) < threshold - term.band, "past the dead band for as long"
+
+    def _known_until(self, name: str, at: int, grace: int) -> int:
+        last = max((h for h, _ in self.heard[name] if h <= at), default=BEGIN - grace - 1)
+        return min([last + grace, *(lost for n, lost in self.lost if n == name and last <= lost <= at)])
+
+    def _values(self, name: str, begin: int, end: int, grace: int) -> list[float] | None:
+        """All that was so in [begin, end]; None where something was not known."""
+        heard = [h for h in self.heard[name] if h[0] <= end]
+        first = max((i for i, (at, _) in enumerate(heard) if at <= begin), default=None)
+        if first is None:
+            return None
+        found = heard[first:]
+        for (at, _), after in zip(found, [*(h[0] for h in found[1:]), end], strict=True):
+            until = min([at + grace, *(lost for n, lost in self.lost if n == name and at <= lost)])
+            if after > until and not (after == end and end <= until):
+                return None
+        return [value for _, value in found]
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)

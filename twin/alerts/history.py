@@ -15,7 +15,7 @@ import numpy as np
 
 from twin import schedule
 from twin.alerts.plan import Plan, plan
-from twin.alerts.series import I64, NOTHING, Mask, Rows, Series, clean, cut, flips, merge, only, rates
+from twin.alerts.series import I64, NOTHING, Mask, Rows, Series, clean, cut, flips, merge, only, rates, remembered
 from twin.alerts.transition import Kind, Reason, Transition, flapping, kind_of, ordered
 from twin.registry import Registry
 from twin.rules import Condition, Rule
@@ -77,7 +77,8 @@ class History:
             series, fresh, rows = self._valued(laid, 0)
             return replace(series, demand=laid.demands[0]), fresh, _held(rows, laid)
         inputs = [self._input(laid, n) for n in range(len(laid.demands))]
-        merged = merge(inputs, _counts(laid, parts=True), laid.part_need, self.end)
+        terms = np.full(sum(len(s.parts) for s in laid.subjects), len(laid.demands), np.int64)
+        merged = merge(inputs, terms, laid.part_need, self.end)
         value_of = self._first_value(laid)
         if laid.rule.over.value != "device":
             merged = self._grouped(laid, merged)
@@ -168,7 +169,8 @@ class History:
         """Series of devices as series of the groups they are in."""
         group = np.repeat(np.arange(len(laid.subjects)), [len(s.parts) for s in laid.subjects])
         need = np.array([s.need for s in laid.subjects])
-        return merge([replace(merged, subject=group[merged.subject])], _counts(laid, parts=False), need, self.end)
+        devices = remembered(merged, self.end)
+        return merge([replace(devices, subject=group[devices.subject])], None, need, self.end)
 
     def _first_value(self, laid: Plan) -> Callable[[int, int], float | None]:
         if laid.rule.over.value != "device":
@@ -197,13 +199,6 @@ def _held(rows: Rows, laid: Plan) -> Callable[[int, int], float | None]:
         return float(rows.value[of][n - 1]) if n else None
 
     return value_of
-
-
-def _counts(laid: Plan, *, parts: bool) -> I64:
-    """How many inputs each device's part has, or how many devices each subject."""
-    if parts:
-        return np.full(sum(len(s.parts) for s in laid.subjects), len(laid.demands), np.int64)
-    return np.array([len(s.parts) for s in laid.subjects], np.int64)
 
 
 class _Story:

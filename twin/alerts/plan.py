@@ -3,9 +3,13 @@
 **Demand.** With K levels a term's value says two small numbers: `up`, the number of levels whose threshold it has
 reached, and `held`, the number of levels that it has not left by the dead band; up <= held. Latch k (1 to K) asks to
 turn on when up >= k and off when held < k. The demand of several is then an order statistic: of n inputs of which m
-must be so, the m-th greatest `up` and the m-th greatest `held`: all of them is the least, any of them the greatest. An
-input that is not known has up 0 and held K: it asks for nothing, and holds what is on. A subject is known while at
-least m of its inputs are.
+must be so, the m-th greatest `up` and the m-th greatest `held`: all of them is the least, any of them the greatest. A
+subject is known while at least m of its inputs are.
+
+A term that is not known has up 0 and held K: it asks for nothing, and holds what is on. A device of a group that is not
+known asks for nothing and holds what it held when it was known last: silence resolves nothing, but a device that was
+well when it fell silent, or was never heard, does not keep the alarm of its district for ever. When no device of the
+group is known, nothing is asked.
 """
 
 from bisect import bisect_right

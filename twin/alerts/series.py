@@ -141,12 +141,44 @@ def rates(rows: Rows, window: int, grace: I64) -> Rows:
     return Rows(device, at, value, first)
 
 
-def merge(inputs: Sequence[Series], count: I64, need: I64 | int, end: int) -> Series:
-    """The demand of subjects with `count` inputs each, of which `need` must be so: contiguous from the first word on.
+def remembered(series: Series, end: int) -> Series:
+    """Devices of a group, from their first word on: while one is not known it holds what it held when it was last."""
+    assert series.up is not None
+    assert series.held is not None
+    n = len(series.at)
+    known = np.ones(n, bool) if series.known is None else series.known
+    until = np.full(n, end, np.int64)
+    until[:-1] = np.where(series.subject[1:] == series.subject[:-1], series.at[1:], end)
+    # The last row of the same device in which it was known; -1: it never was
+    first = np.searchsorted(series.subject, series.subject)
+    row = np.maximum.accumulate(np.where(known, np.arange(n), -1))
+    held = np.where(row >= first, series.held[row], 0).astype(np.int8)
+    whole = replace(series, end=np.minimum(series.end, until), held=held, known=known)
+    holes = np.flatnonzero(series.end < until)
+    if not len(holes):
+        return whole
+    order = np.argsort(np.concatenate((np.arange(n), holes + 0.5)), kind="stable")
+    lost = np.concatenate((np.zeros(n, bool), np.ones(len(holes), bool)))[order]
+    both = whole.take(np.concatenate((np.arange(n), holes))[order])
+    assert both.up is not None
+    assert both.known is not None
+    return replace(
+        both,
+        at=np.where(lost, both.end, both.at),
+        end=np.concatenate((whole.end, until[holes]))[order],
+        up=np.where(lost, 0, both.up).astype(np.int8),
+        known=both.known & ~lost,
+    )
 
-    What is not known has up 0 and held K. So an input adds to the numbers of those that reach, hold and are known when
-    it begins to be known, and takes it back when it ends.
+
+def merge(inputs: Sequence[Series], count: I64 | None, need: I64 | int, end: int) -> Series:
+    """The demand of subjects of whose inputs `need` must be so: contiguous from the first word on.
+
+    An input adds to the numbers of those that reach, hold and are known where it begins, and takes it back where it
+    ends. With a `count` of inputs a subject, what is not known holds all levels (terms); without, only what its row
+    says (devices of a group, `remembered`), but all where none is known.
     """
+    base = 0 if count is None else 1
     demand = inputs[0].demand
     k = demand.k
     steps: list[npt.NDArray[np.int64]] = []
@@ -155,7 +187,7 @@ def merge(inputs: Sequence[Series], count: I64, need: I64 | int, end: int) -> Se
         assert one.held is not None
         known = np.ones(len(one.at), bool) if one.known is None else one.known
         adds = [(one.up > i).astype(np.int8) for i in range(k)]
-        adds += [(one.held > i).astype(np.int8) - 1 for i in range(k)]
+        adds += [(one.held > i).astype(np.int8) - base for i in range(k)]
         change = np.stack([one.subject, one.at, known, *adds]).astype(np.int64)
         back = np.concatenate((change[:1], one.end[None], -change[2:]))
         steps += [change, back]
@@ -172,7 +204,10 @@ def merge(inputs: Sequence[Series], count: I64, need: I64 | int, end: int) -> Se
     stop[:-1] = np.where(subject[1:] == subject[:-1], at[1:], end)
     wanted = need if isinstance(need, int) else need[subject]
     up = (sums[1 : 1 + k] >= wanted).sum(axis=0).astype(np.int8)
-    held = (sums[1 + k :] + count[subject] >= wanted).sum(axis=0).astype(np.int8)
+    there = 0 if count is None else count[subject]
+    held = (sums[1 + k :] + there >= wanted).sum(axis=0).astype(np.int8)
+    if count is None:
+        held[sums[0] == 0] = k
     return Series(subject, at, stop, demand, up=up, held=held, known=sums[0] >= wanted)
 
 

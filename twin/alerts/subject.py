@@ -51,6 +51,7 @@ class SubjectState(NamedTuple):
     open: bool
     edge: int
     leaves: list[LeafState]
+    kept: list[int]
 
     def cleared(self, rule: str, version: int, name: str, at: int) -> Transition:
         """The end of what has no place any more."""
@@ -167,6 +168,7 @@ class Subject:
     __slots__ = (
         "edge",
         "ever",
+        "kept",
         "leaves",
         "level",
         "name",
@@ -174,7 +176,6 @@ class Subject:
         "on",
         "open",
         "parts",
-        "place",
         "plan",
         "position",
         "queued",
@@ -190,7 +191,7 @@ class Subject:
         self.name, self.position, self.need = place.name, place.position, place.need
         self.parts = [[Leaf(i, plan.demands[i.term], begin) for i in part] for part in place.parts]
         self.leaves = [leaf for part in self.parts for leaf in part]
-        self.place = place
+        self.kept = [0] * len(self.parts)  # what each device of a group held when it was last known
         self.on = [False] * len(plan.levels)
         self.since = [NEVER] * len(plan.levels)
         self.level = Level.NONE
@@ -223,6 +224,7 @@ class Subject:
             self.open,
             self.edge,
             leaves,
+            self.kept,
         )
 
     def restore(self, state: SubjectState) -> bool:
@@ -231,7 +233,7 @@ class Subject:
             return False
         self.on, self.since, self.level = list(state.on), list(state.since), state.level
         self.unknown, self.ever, self.recent = state.unknown, state.ever, state.recent
-        self.settled, self.open, self.edge = state.settled, state.open, state.edge
+        self.settled, self.open, self.edge, self.kept = state.settled, state.open, state.edge, list(state.kept)
         for leaf, was in zip(self.leaves, state.leaves, strict=True):
             leaf.last, leaf.end, leaf.up, leaf.held, leaf.known = was.last, was.end, was.up, was.held, was.known
             leaf.value, leaf.past = was.value, deque(was.past)
@@ -283,12 +285,20 @@ class Subject:
         self.ever = self.ever or known
 
     def _demand(self) -> tuple[int, int, bool]:
-        if len(self.leaves) == 1:
+        if len(self.leaves) == 1:  # known or not, it is as the leaf has it
             leaf = self.leaves[0]
             return leaf.up, leaf.held, leaf.known
         need = self.plan.part_need
         parts = [_greatest([(leaf.up, leaf.held, leaf.known) for leaf in part], need) for part in self.parts]
-        return parts[0] if len(parts) == 1 else _greatest(parts, self.need)
+        if self.position >= 0:
+            return parts[0]
+        for i, (_, held, known) in enumerate(parts):
+            if known:
+                self.kept[i] = held
+        up, held, known = _greatest(
+            [(up, kept, known) for (up, _, known), kept in zip(parts, self.kept, strict=True)], self.need
+        )
+        return up, held if any(part[2] for part in parts) else len(self.on), known
 
     def _turn(self, at: int, calendar: schedule.Calendar, out: list[Transition]) -> None:
         """The rule begins or ceases to look."""
