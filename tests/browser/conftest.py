@@ -1,4 +1,4 @@
-"""One twin and one browser for all tests of the pages."""
+"""One twin and one browser for all tests of the pages, and gone before the other tests: a wall draws all the time."""
 
 from collections.abc import Iterator
 
@@ -10,13 +10,13 @@ from tests.browser.visit import SHOTS
 from tests.servers import Up, up
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     with up(tmp_path_factory.mktemp("twin")) as made:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     SHOTS.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as play:
