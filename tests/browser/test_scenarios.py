@@ -49,12 +49,14 @@ def test_the_ground_truth_is_in_the_ledger(twin: Up) -> None:
     done = gaoxin(twin, "play", "S12")
     assert done.returncode == 0, done.stderr
     wait_until(lambda: any(f["scenario"] == "S12" for f in facts(twin)), "the facts are recorded", 20)
-    whole = max(f["ended"] - f["began"] for f in facts(twin) if f["scenario"] == "S12")
+    told = [f for f in facts(twin) if f["scenario"] == "S12"]
+    newest = max(told, key=lambda f: f["began"])
     assert gaoxin(twin, "stop").returncode == 0
-    latest = max(f["began"] for f in facts(twin))
 
     def cut() -> bool:
-        return all(f["ended"] - f["began"] < whole for f in facts(twin) if f["began"] == latest)
+        """What had not begun never was; what had begun ended early."""
+        left = [f for f in facts(twin) if (f["run"], f["what"]) == (newest["run"], newest["what"])]
+        return all(f["ended"] < newest["ended"] for f in left)
 
     wait_until(cut, "what was stopped is over in the ledger too", 20)
 
