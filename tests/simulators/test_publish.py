@@ -18,6 +18,7 @@ from simulators import publish
 from simulators.publish import client_of, run
 from simulators.timetable import SIMULATOR, Publisher, schedule
 from simulators.world import World
+from tests.servers import wait_until
 from tests.simulators.zone import zone
 from twin.clock import HOUR, MINUTE, SECOND, ManualClock, SystemClock, parse
 from twin.observation import METRICS, Domain
@@ -234,7 +235,7 @@ def test_it_waits_for_a_broker_that_comes_late_and_outlives_one_that_goes(
 
 
 def test_what_waits_for_an_absent_broker_is_bounded(
-    registry: Registry, free_port: int, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, free_port: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(publish, "OUTBOX", 50)
     stop, dropped = threading.Event(), []
@@ -246,7 +247,7 @@ def test_what_waits_for_an_absent_broker_is_bounded(
 
     thread = threading.Thread(target=go)
     thread.start()
-    stop.wait(2.5)
+    wait_until(lambda: "readings dropped" in caplog.text, "the outbox is full", 60)
     stop.set()
     thread.join(15)
     assert dropped
