@@ -10,7 +10,8 @@ from dashboards.views.scenarios import LEVEL_LABELS
 from dashboards.views.wall import WIND_POINTS
 from ingest.decode import Reason
 from simulators.scenarios import Places, Scenario, stories
-from twin import standards
+from twin import problems, standards
+from twin.alerts import LABELS
 from twin.observation import KINDS, METRICS
 from twin.registry import read
 
@@ -44,6 +45,8 @@ def named() -> set[str]:
         *(r.value for r in Reason),
         *(f"wind {p}" for p in WIND_POINTS),
         *LEVEL_LABELS.values(),
+        *LABELS.values(),
+        *problems.MESSAGES,
         *(text for story in stories().values() for text in (story.name, story.story)),
         *(fact.what for id in stories() for fact in Scenario(id, PLACES, 0).plot.facts),
     }
