@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -131,6 +132,21 @@ def simple_rules(draw: st.DrawFn) -> Rule:
         clear_after_s=draw(st.sampled_from([0, 1, 60, 100])),
         grace_s=draw(st.sampled_from([30, 120])),
     )
+
+
+@settings(max_examples=150, deadline=None)
+@given(rules(), histories(), st.lists(st.integers(1, 3), min_size=1, max_size=3))
+def test_a_dragged_threshold_is_answered_as_if_asked_first(
+    of: Rule, observations: list[Observation], moves: list[int]
+) -> None:
+    store = MemoryStore(ZONE)
+    store.write(observations)
+    columns = {m: store.columns([d.id for d in ZONE], m, 0, 1 << 62) for m in of.metrics}
+    history = History(ZONE, columns, begin=BEGIN, end=END)
+    for move in moves:
+        bands = tuple(msgspec.structs.replace(term, band=float(move)) for term in of.when)
+        moved = msgspec.structs.replace(of, when=bands, raise_after_s=move)
+        assert history.transitions(moved, 1) == from_history(moved, observations)
 
 
 class Life(RuleBasedStateMachine):
