@@ -11,6 +11,7 @@ from ingest.decode import Reason
 from ingest.mapping import FeedKeys, GatewayKeys, ValueKeys
 from layers import zone
 from twin import meters
+from twin.alerts.transition import MOVES, Phase
 from twin.observation import KINDS, METRICS
 from twin.registry import NEEDED
 from twin.settings import SECRETS, Settings, fields
@@ -90,6 +91,14 @@ def districts() -> str:
     return "\n".join(f"| `{i}` | {name} |" for i, name in zip(frame["id"], frame["name"], strict=True))
 
 
+def latches() -> str:
+    """The alarm's transition table as a diagram in mermaid."""
+    moves = "\n".join(f"    {before} --> {after}: {cause}" for (before, cause), after in MOVES.items())
+    return f"stateDiagram-v2\n    [*] --> {Phase.NORMAL}\n{moves}\n"
+
+
+DIAGRAMS: Mapping[str, Callable[[], str]] = {"engineers.md": latches}
+
 TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "engineers.md": {"key": settings, "metric": metrics},
     "integrators.md": {
@@ -116,7 +125,16 @@ def current(text: str, tables: Mapping[str, Callable[[], str]]) -> str:
     return text
 
 
+def drawn(text: str, diagram: Callable[[], str]) -> str:
+    """The page with its mermaid diagram replaced by what the code says."""
+    found = re.search(r"(?<=^```mermaid\n).*?(?=^```$)", text, flags=re.M | re.S)
+    if found is None:
+        raise LookupError("no mermaid diagram")
+    return text[: found.start()] + diagram() + text[found.end() :]
+
+
 if __name__ == "__main__":
     for page, tables in TABLES.items():
         path = DOCS / page
-        path.write_text(current(path.read_text(encoding="utf-8"), tables), encoding="utf-8")
+        text = current(path.read_text(encoding="utf-8"), tables)
+        path.write_text(drawn(text, DIAGRAMS[page]) if page in DIAGRAMS else text, encoding="utf-8")

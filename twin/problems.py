@@ -28,9 +28,8 @@ ORDER = "{key}: {lower} = {a} and {higher} = {b} are not in order. The higher le
 RANGE = "{key} = {value} {unit}: {metric} lies between {low} and {high} {unit}. Choose a threshold within."
 INVERTED = "{key} = {value}: the low end must be below the high end."
 NEGATIVE = "{key} = {value}: it must not be below 0."
-STUCK = (
-    "{key} = {value}: with this dead band the alarm can never clear, as it would need {left} {unit}. Make it smaller."
-)
+STUCK = "{key} = {value}: with this dead band the alarm can never clear, as it needs {left} {unit}. Make it smaller."
+NOT_ABOVE = "{key} = {value}: it must be above 0."
 WINDOW = "{key} = {value}: a rate needs a window of at least the period of its devices, {least} s."
 NO_WINDOW = "{key} = {value}: only the condition rate has a window. Leave it out."
 SHARE = "{key} = {value}: no device in scope has this attribute as a number above 0. Name one that they have."
@@ -42,8 +41,8 @@ TIME = "{key} = {value}: write hh:mm between 00:00 and 24:00."
 PLACE = "message: {{{value}}} is no place that can be filled in. Known: {known}."
 BRACES = "message: a brace is not closed. Write {{{{ or }}}} for a brace itself."
 MESSAGES = (
-    *(ID, EMPTY, NO_TERM, METRIC, NEEDS_METRIC, NO_LEVEL, KIND, ORDER, RANGE, INVERTED, NEGATIVE, STUCK, WINDOW),
-    *(NO_WINDOW, SHARE, SCOPE, SCOPE_VALUE, GRACE, NEED, TIME, PLACE, BRACES),
+    *(ID, EMPTY, NO_TERM, METRIC, NEEDS_METRIC, NO_LEVEL, KIND, ORDER, RANGE, INVERTED, NEGATIVE, NOT_ABOVE),
+    *(STUCK, WINDOW, NO_WINDOW, SHARE, SCOPE, SCOPE_VALUE, GRACE, NEED, TIME, PLACE, BRACES),
 )
 
 
@@ -120,7 +119,7 @@ def _threshold(key: str, term: Term, threshold: Threshold) -> Iterator[Problem]:
         return
     if term.condition is Condition.ABSENT:
         if not isinstance(threshold, tuple) and threshold <= 0:
-            yield Problem(NEGATIVE, key=key, value=threshold)
+            yield Problem(NOT_ABOVE, key=key, value=threshold)
         return
     if isinstance(threshold, tuple) and threshold[0] >= threshold[1]:
         yield Problem(INVERTED, key=key, value=_shown(threshold))
@@ -179,7 +178,7 @@ def _scope(rule: Rule, registry: Registry, covered: list[Device]) -> Iterator[Pr
                 wrong = True
                 some = ", ".join(sorted(there)[:8]) + (" …" if len(there) > 8 else "")
                 yield Problem(SCOPE_VALUE, key=key, value=repr(str(value)), known=some)
-    if not covered and not wrong:
+    if not covered and not wrong and all(m in METRICS for m in rule.metrics if m):
         yield Problem(SCOPE, metrics=", ".join(m for m in rule.metrics if m) or "anything")
     if rule.over is not Over.DEVICE and covered:
         sizes: dict[str, int] = {}
@@ -191,6 +190,8 @@ def _scope(rule: Rule, registry: Registry, covered: list[Device]) -> Iterator[Pr
 
 
 def _times(rule: Rule, covered: list[Device]) -> Iterator[Problem]:
+    if rule.flap_window_s <= 0:
+        yield Problem(NOT_ABOVE, key="flap_window_s", value=rule.flap_window_s)
     for key in ("raise_after_s", "clear_after_s", "grace_s", "repeat_min", "flap_count"):
         if getattr(rule, key) < 0:
             yield Problem(NEGATIVE, key=key, value=getattr(rule, key))

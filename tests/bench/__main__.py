@@ -173,6 +173,12 @@ def stores() -> None:
     store.main()
 
 
+def alerts() -> None:
+    from tests.bench import alerts
+
+    alerts.main()
+
+
 def simulate() -> None:
     from tests.bench import simulate
 
@@ -201,6 +207,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "start": start,
     "latency": latency,
     "stores": stores,
+    "alerts": alerts,
     "simulate": simulate,
     "ingest": ingest,
     "memory": memory,

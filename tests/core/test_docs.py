@@ -24,6 +24,12 @@ def test_the_tables_are_what_the_code_says(page: str) -> None:
     assert tables.current(text, tables.TABLES[page]) == text, "run: python -m docs.tables"
 
 
+@pytest.mark.parametrize("page", tables.DIAGRAMS)
+def test_the_diagrams_are_what_the_code_says(page: str) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    assert tables.drawn(text, tables.DIAGRAMS[page]) == text, "run: python -m docs.tables"
+
+
 def commands() -> set[str]:
     found = set()
     for name, command in get_command(app).commands.items():

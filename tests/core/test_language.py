@@ -10,8 +10,9 @@ from dashboards.views.scenarios import LEVEL_LABELS
 from dashboards.views.wall import WIND_POINTS
 from ingest.decode import Reason
 from simulators.scenarios import Places, Scenario, stories
-from twin import access, alarm_health, episodes, standards, wording
+from twin import access, alarm_health, episodes, problems, standards, wording
 from twin import notices as notified
+from twin.alerts import LABELS
 from twin.observation import KINDS, METRICS
 from twin.refusal import Refusal
 from twin.registry import read
@@ -51,6 +52,8 @@ def named() -> set[str]:
         *(f"wind {p}" for p in WIND_POINTS),
         *LEVEL_LABELS.values(),
         *(text for rule in default_rules() for text in (rule.name, rule.message) if text),
+        *LABELS.values(),
+        *problems.MESSAGES,
         *(text for story in stories().values() for text in (story.name, story.story)),
         *(r.value for r in Refusal),
         *access.ROLE_LABELS.values(),

@@ -26,8 +26,15 @@ LATER = 3_000  # s: when each timeline ends
 def rule(**more: object) -> Rule:
     """Wind above 70 yellow, 80 red, left below 65 and 75; held 60 s, left 30 s; known for 100 s."""
     term = Term(metric="windSpeed", condition=Condition.ABOVE, yellow=70.0, red=80.0, band=5.0)
-    given = {"when": (term,), "raise_after_s": 60, "clear_after_s": 30, "grace_s": 100} | more
-    return Rule(id="r", name="Wind", **given)  # type: ignore[arg-type]
+    given = {
+        "id": "r",
+        "name": "Wind",
+        "when": (term,),
+        "raise_after_s": 60,
+        "clear_after_s": 30,
+        "grace_s": 100,
+    } | more
+    return Rule(**given)  # type: ignore[arg-type]
 
 
 def story(of: Rule, text: str, *, every_s: float | None = None) -> tuple[list[str], list[str]]:

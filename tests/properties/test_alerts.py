@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -133,6 +134,21 @@ def simple_rules(draw: st.DrawFn) -> Rule:
     )
 
 
+@settings(max_examples=150, deadline=None)
+@given(rules(), histories(), st.lists(st.integers(1, 3), min_size=1, max_size=3))
+def test_a_dragged_threshold_is_answered_as_if_asked_first(
+    of: Rule, observations: list[Observation], moves: list[int]
+) -> None:
+    store = MemoryStore(ZONE)
+    store.write(observations)
+    columns = {m: store.columns([d.id for d in ZONE], m, 0, 1 << 62) for m in of.metrics}
+    history = History(ZONE, columns, begin=BEGIN, end=END)
+    for move in moves:
+        bands = tuple(msgspec.structs.replace(term, band=float(move)) for term in of.when)
+        moved = msgspec.structs.replace(of, when=bands, raise_after_s=move)
+        assert history.transitions(moved, 1) == from_history(moved, observations)
+
+
 class Life(RuleBasedStateMachine):
     """Three evaluators of the same book hear the same, one looked at every moment, one hardly ever, one restarted."""
 
@@ -150,7 +166,11 @@ class Life(RuleBasedStateMachine):
         self.rarely_told: list[Transition] = []
         self.again_told: list[Transition] = []
 
-    @rule(name=st.sampled_from([d.id for d in ZONE]), value=st.integers(-1, 12), wait=st.integers(0, 90_000))
+    @rule(
+        name=st.sampled_from([d.id for d in ZONE]),
+        value=st.integers(-1, 12),
+        wait=st.sampled_from([0, 1, 10 * S, 30 * S, 60 * S, 90 * S]),
+    )
     def speaks(self, name: str, value: int, wait: int) -> None:
         self.passes(wait)
         made = Observation(name, self.now, {"temperature": float(value)}, self.now)
@@ -158,7 +178,7 @@ class Life(RuleBasedStateMachine):
             self.heard[name].append((self.now, float(value)))
         self._all(lambda e: e.step(made))
 
-    @rule(wait=st.integers(1, 200_000))
+    @rule(wait=st.sampled_from([1, 999, 10 * S, 30 * S, 60 * S, 200 * S]))
     def passes(self, wait: int) -> None:
         for moment in sorted({self.now + wait * i // 7 for i in range(1, 8)}):
             self.told += self.often.tick(moment)

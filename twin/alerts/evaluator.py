@@ -82,7 +82,7 @@ class Evaluator:
         moment = max(at, subject.settled)
         if not subject.quiet(moment):
             subject.advance(moment, self.calendar, out)
-        leaf.take(at, value)
+        subject.take(leaf, at, value)
         subject.decide(moment, self.calendar, out)
         self._after(subject, was)
 
@@ -112,10 +112,10 @@ class Evaluator:
                 touched[id(subject)] = subject, subject.level
                 subject.advance(at, self.calendar, out)
             if value != value:
-                leaf.cut(own)
+                subject.cut(leaf, own)
                 lost.add(id(subject))
             elif own > leaf.last:
-                leaf.take(own, value)
+                subject.take(leaf, own, value)
         for subject, was in touched.values():
             subject.decide(at, self.calendar, out, Reason.GATEWAY if id(subject) in lost else Reason.SILENCE)
             self._after(subject, was)
@@ -137,7 +137,7 @@ class Evaluator:
                 continue
             was, moment = subject.level, max(now, subject.settled)
             subject.advance(moment, self.calendar, out)
-            leaf.cut(now)
+            subject.cut(leaf, now)
             subject.decide(moment, self.calendar, out, Reason.GATEWAY)
             self._after(subject, was)
         return ordered(out)

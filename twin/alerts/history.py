@@ -44,6 +44,7 @@ class History:
         self.calendar = schedule.calendar() if calendar is None else calendar
         self._rows = {metric: clean(of, begin, end) for metric, of in columns.items()}
         self._laid: dict[tuple[object, ...], tuple[Series, I64, Rows]] = {}
+        self._cut: dict[tuple[object, ...], tuple[Series, I64, I64]] = {}
 
     def transitions(self, rule: Rule, version: int = 0) -> list[Transition]:
         """What `rule` would have made of [begin, end), begun without memory; `run` would say the same."""
@@ -58,8 +59,7 @@ class History:
             return []
         names = [s.name for s in laid.subjects]
         if rule.schedule:
-            series, blind = cut(series, windows)
-            fresh = series.fresh
+            series, fresh, blind = self._within(laid, series, windows)
         else:
             blind = np.zeros(0, np.int64)
         story = _Story(laid, version, names, windows, value_of)
@@ -84,11 +84,28 @@ class History:
             merged = self._grouped(laid, merged)
         return merged, merged.fresh, value_of
 
-    def _valued(self, laid: Plan, term: int) -> tuple[Series, I64, Rows]:
-        """The series of a term that compares values; subject = number of the device's part."""
+    def _within(self, laid: Plan, series: Series, windows: Sequence[tuple[int, int]]) -> tuple[Series, I64, I64]:
+        """The series in the rule's hours, its fresh rows, and the subjects that begin unknown."""
+        if series.value is None:
+            found, blind = cut(series, windows)
+            return found, found.fresh, blind
+        key = (*self._key(laid, 0), laid.rule.schedule)
+        if key not in self._cut:
+            self._cut.clear()  # it is as large as what it was cut from
+            found, blind = cut(series, windows)
+            self._cut[key] = found, found.fresh, blind
+        found, fresh, blind = self._cut[key]
+        return replace(found, demand=laid.demands[0]), fresh, blind
+
+    def _key(self, laid: Plan, term: int) -> tuple[object, ...]:
+        """What a term's series hangs on beside its thresholds."""
         of = laid.rule.when[term]
         parts = [part[term] for s in laid.subjects for part in s.parts]
-        key = (of.metric, of.of, of.window_s, tuple((i.device, i.grace) for i in parts))
+        return of.metric, of.of, of.window_s, tuple((i.device, i.grace) for i in parts)
+
+    def _valued(self, laid: Plan, term: int) -> tuple[Series, I64, Rows]:
+        """The series of a term that compares values; subject = number of the device's part."""
+        key = self._key(laid, term)
         if key not in self._laid:
             while len(self._laid) >= self.KEPT:
                 del self._laid[next(iter(self._laid))]

@@ -73,14 +73,15 @@ class Leaf:
         "id",
         "known",
         "last",
+        "part",
         "past",
         "up",
         "value",
     )
 
-    def __init__(self, of: Input, demand: Demand, begin: int) -> None:
+    def __init__(self, of: Input, demand: Demand, begin: int, part: int) -> None:
         self.demand, self.grace, self._divisor = demand, of.grace, of.divisor
-        self.device, self.id = of.device, of.id
+        self.device, self.id, self.part = of.device, of.id, part
         term = demand.term
         self._absent = term.condition is Condition.ABSENT
         self._window = term.window_s * 1000 if term.condition is Condition.RATE else 0
@@ -162,17 +163,51 @@ class Leaf:
             self.lose()
 
 
+class Group:
+    """The devices of a group, counted by what they ask: one that speaks changes two counts, whatever their number."""
+
+    def __init__(self, parts: list[list[Leaf]], part_need: int, need: int, k: int) -> None:
+        self._parts, self._part_need, self._need, self._k = parts, part_need, need, k
+        self.kept = [0] * len(parts)  # what each device held when it was last known
+        self.stale = set(range(len(parts)))
+        self._said = [(0, False)] * len(parts)  # (up, known)
+        self._ups, self._helds = [len(parts)] + [0] * k, [len(parts)] + [0] * k
+        self._known = 0
+
+    def restore(self, kept: list[int]) -> None:
+        for i, held in enumerate(kept):
+            self._keep(i, held)
+
+    def demand(self) -> tuple[int, int, bool]:
+        for i in self.stale:
+            up, held, known = _several(self._parts[i], self._part_need)
+            was, was_known = self._said[i]
+            self._ups[was] -= 1
+            self._ups[up] += 1
+            self._known += known - was_known
+            self._said[i] = up, known
+            if known:
+                self._keep(i, held)
+        self.stale.clear()
+        held = _greatest(self._helds, self._need) if self._known else self._k
+        return _greatest(self._ups, self._need), held, self._known >= self._need
+
+    def _keep(self, i: int, held: int) -> None:
+        self._helds[self.kept[i]] -= 1
+        self._helds[held] += 1
+        self.kept[i] = held
+
+
 class Subject:
     """One rule on one device or group: its latches."""
 
     __slots__ = (
         "edge",
         "ever",
-        "kept",
+        "group",
         "leaves",
         "level",
         "name",
-        "need",
         "on",
         "open",
         "parts",
@@ -182,16 +217,18 @@ class Subject:
         "recent",
         "settled",
         "since",
+        "soonest",
         "unknown",
         "version",
     )
 
     def __init__(self, plan: Plan, place: Place, version: int, begin: int, calendar: schedule.Calendar) -> None:
         self.plan, self.version = plan, version
-        self.name, self.position, self.need = place.name, place.position, place.need
-        self.parts = [[Leaf(i, plan.demands[i.term], begin) for i in part] for part in place.parts]
+        self.name, self.position = place.name, place.position
+        self.parts = [[Leaf(i, plan.demands[i.term], begin, n) for i in part] for n, part in enumerate(place.parts)]
         self.leaves = [leaf for part in self.parts for leaf in part]
-        self.kept = [0] * len(self.parts)  # what each device of a group held when it was last known
+        self.group = Group(self.parts, plan.part_need, place.need, len(plan.levels)) if self.position < 0 else None
+        self.soonest = min(leaf.end for leaf in self.leaves)  # no leaf's end is before this
         self.on = [False] * len(plan.levels)
         self.since = [NEVER] * len(plan.levels)
         self.level = Level.NONE
@@ -209,6 +246,7 @@ class Subject:
         for leaf in self.leaves:
             if leaf.key in said:
                 leaf.remember(said[leaf.key])
+                self._touched(leaf)
 
     @property
     def state(self) -> SubjectState:
@@ -224,7 +262,7 @@ class Subject:
             self.open,
             self.edge,
             leaves,
-            self.kept,
+            self.group.kept if self.group is not None else [],
         )
 
     def restore(self, state: SubjectState) -> bool:
@@ -233,11 +271,27 @@ class Subject:
             return False
         self.on, self.since, self.level = list(state.on), list(state.since), state.level
         self.unknown, self.ever, self.recent = state.unknown, state.ever, state.recent
-        self.settled, self.open, self.edge, self.kept = state.settled, state.open, state.edge, list(state.kept)
+        self.settled, self.open, self.edge = state.settled, state.open, state.edge
         for leaf, was in zip(self.leaves, state.leaves, strict=True):
             leaf.last, leaf.end, leaf.up, leaf.held, leaf.known = was.last, was.end, was.up, was.held, was.known
             leaf.value, leaf.past = was.value, deque(was.past)
+        if self.group is not None:
+            self.group.restore(state.kept)
+        self.soonest = min(leaf.end for leaf in self.leaves)
         return True
+
+    def take(self, leaf: Leaf, at: int, value: float) -> None:
+        leaf.take(at, value)
+        self._touched(leaf)
+
+    def cut(self, leaf: Leaf, at: int) -> None:
+        leaf.cut(at)
+        self._touched(leaf)
+
+    def _touched(self, leaf: Leaf) -> None:
+        self.soonest = min(self.soonest, leaf.end) if len(self.leaves) > 1 else leaf.end
+        if self.group is not None:
+            self.group.stale.add(leaf.part)
 
     def quiet(self, to: int) -> bool:
         """Nothing happens before `to` by time alone."""
@@ -249,23 +303,32 @@ class Subject:
             (s + (self.plan.off_after if on else self.plan.on_after)) if s != NEVER else FOREVER
             for on, s in zip(self.on, self.since, strict=True)
         )
-        return min(due, self.edge, min(leaf.end for leaf in self.leaves))
+        return min(due, self.edge, self.soonest)
 
     def advance(self, to: int, calendar: schedule.Calendar, out: list[Transition]) -> None:
         """All that happens before `to` with no word from outside."""
-        while (at := min(self.edge, min(leaf.end for leaf in self.leaves))) < to:
+        while (at := min(self.edge, self.soonest)) < to:
+            if at == self.soonest and self._look() > at and self.edge > at:
+                continue
             self._fire(at, out)
             self.decide(at, calendar, out)
         self._fire(to, out)
         self.settled = max(self.settled, to)
 
+    def _look(self) -> int:
+        self.soonest = min(leaf.end for leaf in self.leaves)
+        return self.soonest
+
     def decide(
         self, at: int, calendar: schedule.Calendar, out: list[Transition], reason: Reason = Reason.SILENCE
     ) -> None:
         """What is so at `at`, when all before it has been settled and all that was observed at it taken."""
-        for leaf in self.leaves:
-            if leaf.end <= at:
-                leaf.lapse(at)
+        if self.soonest <= at:
+            for leaf in self.leaves:
+                if leaf.end <= at:
+                    leaf.lapse(at)
+                    self._touched(leaf)
+            self._look()
         while self.edge <= at:
             self._turn(at, calendar, out)
         up, held, known = self._demand()
@@ -288,17 +351,7 @@ class Subject:
         if len(self.leaves) == 1:  # known or not, it is as the leaf has it
             leaf = self.leaves[0]
             return leaf.up, leaf.held, leaf.known
-        need = self.plan.part_need
-        parts = [_greatest([(leaf.up, leaf.held, leaf.known) for leaf in part], need) for part in self.parts]
-        if self.position >= 0:
-            return parts[0]
-        for i, (_, held, known) in enumerate(parts):
-            if known:
-                self.kept[i] = held
-        up, held, known = _greatest(
-            [(up, kept, known) for (up, _, known), kept in zip(parts, self.kept, strict=True)], self.need
-        )
-        return up, held if any(part[2] for part in parts) else len(self.on), known
+        return _several(self.leaves, self.plan.part_need) if self.group is None else self.group.demand()
 
     def _turn(self, at: int, calendar: schedule.Calendar, out: list[Transition]) -> None:
         """The rule begins or ceases to look."""
@@ -340,9 +393,20 @@ class Subject:
         )
 
 
-def _greatest(demands: list[tuple[int, int, bool]], need: int) -> tuple[int, int, bool]:
-    """The demand of several of which `need` must be so."""
-    n = need - 1
-    ups = sorted((d[0] for d in demands), reverse=True)
-    held = sorted((d[1] for d in demands), reverse=True)
-    return ups[n], held[n], sum(d[2] for d in demands) >= need
+def _several(leaves: list[Leaf], need: int) -> tuple[int, int, bool]:
+    """The demand of the terms of one device, of which `need` must be so."""
+    if len(leaves) == 1:
+        return leaves[0].up, leaves[0].held, leaves[0].known
+    ups = sorted((leaf.up for leaf in leaves), reverse=True)
+    held = sorted((leaf.held for leaf in leaves), reverse=True)
+    return ups[need - 1], held[need - 1], sum(leaf.known for leaf in leaves) >= need
+
+
+def _greatest(counts: list[int], need: int) -> int:
+    """The `need`-th greatest, given how many there are of each number."""
+    there = 0
+    for number in range(len(counts) - 1, 0, -1):
+        there += counts[number]
+        if there >= need:
+            return number
+    return 0

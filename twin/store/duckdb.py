@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from twin.errors import StoreAwayError, StoreError
 from twin.observation import Domain, Observation, columns
 from twin.registry import Registry
-from twin.store import FOREVER, Columns, Series, Written, buckets, by_device, domains_of
+from twin.store import FOREVER, Columns, Series, Written, buckets, domains_of, in_order
 
 _NEVER = -(1 << 62)
 
@@ -224,7 +224,7 @@ class DuckDBStore:
             for domain, names in domains_of(self.registry, devices).items():
                 if not metric or metric in columns(domain):
                     found.append(self._column(cursor, domain, names, metric, (start, end)))
-        return by_device(found)
+        return found[0] if len(found) == 1 else in_order(found)
 
     def _column(
         self,
@@ -234,18 +234,17 @@ class DuckDBStore:
         metric: str,
         span: tuple[int, int],
     ) -> Columns:
-        """In the order of arrival as far as that is the order of time, which is quick; the rest in the order of
-        time."""
-        found = by_device([self._scan(cursor, domain, names, metric, span, "")])
-        mixed = np.unique(found.device[1:][(np.diff(found.at) <= 0) & (np.diff(found.device) == 0)])
-        if not len(mixed):
+        found = in_order([self._scan(cursor, domain, names, metric, span, "")])
+        same = (found.at[1:] == found.at[:-1]) & (found.device[1:] == found.device[:-1])
+        corrected = np.unique(found.device[1:][same])
+        if not len(corrected):
             return found
-        again = [self.registry.devices[i].id for i in mixed.tolist()]
+        # Which of two was received first is asked only where there are two
+        again = [self.registry.devices[i].id for i in corrected.tolist()]
         other = self._scan(cursor, domain, again, metric, span, "ORDER BY n.position, t.time, t.received, t.rowid")
         first = np.ones(len(other.at), bool)
         first[1:] = (np.diff(other.at) != 0) | (np.diff(other.device) != 0)
-        kept = ~np.isin(found.device, mixed)
-        return by_device([found.take(kept), other.take(first)])
+        return in_order([found.take(~np.isin(found.device, corrected)), other.take(first)])
 
     def _scan(
         self,

@@ -27,7 +27,7 @@ from twin.clock import HOUR
 from twin.errors import StoreAwayError, StoreError
 from twin.observation import Domain, Observation, columns
 from twin.registry import Registry
-from twin.store import FOREVER, Columns, Series, Written, buckets, by_device, domains_of
+from twin.store import FOREVER, Columns, Series, Written, buckets, domains_of, in_order
 
 LINES = 10_000  # a write; 5,000 to 10,000 is where InfluxDB is fastest
 WRITERS = 2  # writes at a time; a single one leaves InfluxDB idle while it waits for its disk
@@ -247,7 +247,7 @@ class InfluxStore:
                 field = metric or "received"
                 answer = self._ask(f'SELECT "{field}" FROM {self._from(domain)} WHERE {condition} GROUP BY "device"')
                 found += [self._column(series, metric) for series in answer]
-        return by_device(found)
+        return in_order(found)
 
     def _column(self, series: Mapping[str, Any], metric: str) -> Columns:
         """Corrections of one time stand some nanoseconds after what they correct: the first counts."""
