@@ -80,9 +80,13 @@ class Evaluator:
             return
         was = subject.level
         moment = max(at, subject.settled)
-        if not subject.quiet(moment):
+        if subject.quiet(moment):
+            subject.take(leaf, at, value)
+            if subject.content:
+                return
+        else:
             subject.advance(moment, self.calendar, out)
-        subject.take(leaf, at, value)
+            subject.take(leaf, at, value)
         subject.decide(moment, self.calendar, out)
         self._after(subject, was)
 

@@ -297,6 +297,12 @@ class Subject:
         """Nothing happens before `to` by time alone."""
         return self.edge >= to and self.leaves[0].end >= to and self.since.count(NEVER) == len(self.since)
 
+    @property
+    def content(self) -> bool:
+        """Of a quiet subject with one leaf, after it has taken: nothing asks, nothing is news."""
+        leaf = self.leaves[0]
+        return self.open and self.ever and not self.unknown and leaf.up <= sum(self.on) <= leaf.held
+
     def next(self) -> int:
         """When time alone next changes something."""
         due = min(

@@ -157,13 +157,13 @@ def in_order(parts: Sequence[Columns]) -> Columns:
     if (device[1:] < device[:-1]).any():
         # Sorting 16 bits is a radix sort, ten times as fast
         order = np.argsort(device.astype(np.uint16) if device.max() < 1 << 16 else device, kind="stable")
-        device, at = device[order], at[order]
+        each = np.bincount(device)
+        device, at = np.repeat(np.arange(len(each), dtype=np.int32), each), at[order]
     if ((at[1:] < at[:-1]) & (device[1:] == device[:-1])).any():
-        # Mostly in order by now, which a merge sort makes use of
-        key = device.astype(np.int64) * (int(at.max()) - int(at.min()) + 1) + (at - at.min())
-        again = np.argsort(key, kind="stable")
-        device, at = device[again], at[again]
-        order = again if order is None else order[again]
+        # Mostly in order by now, which a merge sort makes use of; it stays within a device
+        first = int(at.min())
+        again = np.argsort(device * np.int64(int(at.max()) - first + 1) + (at - first), kind="stable")
+        at, order = at[again], again if order is None else order[again]
     return Columns(device, at, value if order is None else value[order])
 
 
