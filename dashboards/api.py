@@ -24,9 +24,10 @@ from layers import publish, zone
 from simulators.scenarios import stories
 from twin import air, kpi, snapshot
 from twin.clock import DAY, parse
-from twin.errors import LedgerError, StoreError
+from twin.errors import LedgerError, RefusedError, StoreError
 from twin.ledger import truth
 from twin.observation import KINDS, METRICS, Domain, Observation
+from twin.refusal import Refusal
 from twin.registry import Device
 
 DOMAIN_COLOURS = {
@@ -69,6 +70,25 @@ def answer_ledger_error(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": f"the ledger cannot answer: {error}"}, 503)
 
 
+_STATUS = {
+    Refusal.SIGN_IN_FIRST: 401,
+    Refusal.SIGN_IN: 401,
+    Refusal.MAY_NOT: 403,
+    Refusal.WAIT: 429,
+    Refusal.CONFLICT: 409,
+    Refusal.ACKNOWLEDGED: 409,
+    **dict.fromkeys((Refusal.NO_ALARM, Refusal.NO_VERSION, Refusal.NO_SILENCE, Refusal.NO_USER, Refusal.NO_LINK), 404),
+}
+
+
+def answer_refused(request: Request, error: Exception) -> Response:
+    """`reason` is the refusal's name, for programs; `error` says it in the language asked for, else in English."""
+    assert isinstance(error, RefusedError)
+    assert isinstance(error.reason, Refusal)
+    said = translator(language_of(request.query_params.get("lang"), "en"))(error.reason).format(**error.details)
+    return JSONResponse({"error": said, "reason": error.reason.name.lower()}, _STATUS.get(error.reason, 422))
+
+
 def answer_invalid_request(_: Request, error: Exception) -> Response:
     """FastAPI's own findings, in the words and form of ours."""
     assert isinstance(error, RequestValidationError)
@@ -80,6 +100,7 @@ ERROR_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]] 
     RequestError: answer_request_error,
     StoreError: answer_store_error,
     LedgerError: answer_ledger_error,
+    RefusedError: answer_refused,
     RequestValidationError: answer_invalid_request,
 }
 

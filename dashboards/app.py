@@ -10,6 +10,7 @@ from dash import ClientsideFunction, Input, Output, dcc, html
 from fastapi import FastAPI
 
 from dashboards import api
+from dashboards.auth import Gate
 from dashboards.i18n import language_of
 from dashboards.node import Node
 from dashboards.pages import devices, scenarios, wall
@@ -57,6 +58,8 @@ def build(node: Node) -> FastAPI:
     for kind, handler in api.ERROR_HANDLERS.items():
         app.add_exception_handler(kind, handler)
     app.include_router(api.router(node))
+    assert node.ledger is not None
+    app.add_middleware(Gate, ledger=node.ledger, settings=node.settings.access, clock=node.clock)
     _pages(app, node)
     return app
 

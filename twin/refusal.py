@@ -33,3 +33,5 @@ class Refusal(StrEnum):
     LINK_NAME = "Name the kiosk link by the screen it is for"
     SIGN_IN = "User name or password is wrong"
     WAIT = "Too many attempts: try again in {seconds} s"
+    SIGN_IN_FIRST = "Sign in first"
+    MAY_NOT = "{user} may not do this: ask for another role"
