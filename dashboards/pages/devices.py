@@ -8,40 +8,23 @@ from dash import Input, Output, State, dcc, html
 
 from dashboards.i18n import Language, Translate, language_of, translator
 from dashboards.node import Node
+from dashboards.pages import desk
 from dashboards.views import devices as view
 
 PATH = "/devices"
 REFRESH_MS = 5_000
 SEARCHED = ("id", "name", "kind", "domain", "district", "gateway", "state")
-_THEME = (
-    "themeQuartz.withParams({browserColorScheme: 'dark', backgroundColor: '#0b1728', foregroundColor: '#e8f2fb', "
-    "headerBackgroundColor: '#10233c', oddRowBackgroundColor: '#0d1c31', borderColor: 'rgba(110,170,220,0.16)', "
-    "fontFamily: 'inherit', fontSize: 15, headerFontSize: 14, rowHeight: 36, headerHeight: 40, spacing: 6, "
-    "wrapperBorder: false, accentColor: '#35c6f4'})"
-)
 
 
 def layout(language: Language) -> html.Div:
     _ = translator(language)
-    other = "en" if language == "zh" else "zh"
-    return html.Div(
+    return desk.page(
+        language,
+        PATH,
+        _("Devices and data intake"),
         [
             dcc.Interval(id="devices-clock", interval=REFRESH_MS),
             dcc.Store(id="devices-language", data=language),
-            html.Header(
-                [
-                    html.A("← " + _("The wall"), href=f"/?lang={language}", className="desk-back"),
-                    html.H1(_("Devices and data intake")),
-                    html.Div(
-                        [
-                            html.Span(id="devices-at", className="desk-at", role="status"),
-                            html.A("EN" if other == "en" else "中文", href=f"?lang={other}", className="desk-language"),
-                        ],
-                        className="desk-status",
-                    ),
-                ],
-                className="desk-head",
-            ),
             html.Div(id="devices-totals", className="desk-totals"),
             html.Div(
                 [
@@ -58,8 +41,7 @@ def layout(language: Language) -> html.Div:
                 className="desk-body",
             ),
         ],
-        className="desk",
-        lang="zh-CN" if language == "zh" else "en",
+        status=[html.Span(id="devices-at", className="desk-at", role="status")],
     )
 
 
@@ -184,7 +166,7 @@ def _grid(_: Translate) -> dag.AgGrid:
         defaultColDef={"sortable": True, "resizable": True},
         getRowId="params.data.id",
         dashGridOptions={
-            "theme": {"function": _THEME},
+            "theme": desk.GRID_THEME,
             "animateRows": False,
             "localeText": {"noRowsToShow": _("No device is like this")},
         },

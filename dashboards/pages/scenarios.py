@@ -8,6 +8,7 @@ from dash import ALL, Input, Output, State, ctx, dcc, html
 from dashboards.i18n import Language, Translate, language_of, translator
 from dashboards.live import DirectionError
 from dashboards.node import Node
+from dashboards.pages import desk
 from dashboards.views import scenarios as view
 from simulators.scenarios import stories
 
@@ -17,25 +18,13 @@ REFRESH_MS = 1_000
 
 def layout(language: Language) -> html.Div:
     _ = translator(language)
-    other = "en" if language == "zh" else "zh"
-    return html.Div(
+    return desk.page(
+        language,
+        PATH,
+        _("Scenarios and drills"),
         [
             dcc.Interval(id="scenarios-clock", interval=REFRESH_MS),
             dcc.Store(id="scenarios-language", data=language),
-            html.Header(
-                [
-                    html.A("← " + _("The wall"), href=f"/?lang={language}", className="desk-back"),
-                    html.H1(_("Scenarios and drills")),
-                    html.Div(
-                        [
-                            html.Span(id="scenarios-now", className="desk-at", role="status"),
-                            html.A("EN" if other == "en" else "中文", href=f"?lang={other}", className="desk-language"),
-                        ],
-                        className="desk-status",
-                    ),
-                ],
-                className="desk-head",
-            ),
             html.Div(id="scenarios-said", className="scenarios-said", role="alert"),
             html.Div(
                 [
@@ -53,8 +42,7 @@ def layout(language: Language) -> html.Div:
                 className="desk-body",
             ),
         ],
-        className="desk",
-        lang="zh-CN" if language == "zh" else "en",
+        status=[html.Span(id="scenarios-now", className="desk-at", role="status")],
     )
 
 

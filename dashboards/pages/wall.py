@@ -10,6 +10,7 @@ from dash import html
 
 from dashboards.api import DOMAIN_COLOURS
 from dashboards.i18n import DOMAIN_LABELS, Language, Translate, translator
+from dashboards.pages.desk import PLACES
 from twin.observation import Domain
 
 PATH = "/"
@@ -48,8 +49,11 @@ def _head(_: Translate, language: Language, other: Language) -> html.Header:
                 [
                     html.Div(id="wall-link", className="wall-link", role="status"),
                     html.Div(id="wall-clock", className="wall-clock"),
-                    html.A(_("Drills"), href=f"/scenarios?lang={language}", className="wall-language"),
-                    html.A(_("Devices"), href=f"/devices?lang={language}", className="wall-language"),
+                    *(
+                        html.A(_(text), href=f"{path}?lang={language}", className="wall-language")
+                        for path, text in PLACES.items()
+                        if path != PATH
+                    ),
                     html.A(
                         "EN" if other == "en" else "中文",
                         href=f"?lang={other}",

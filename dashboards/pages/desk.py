@@ -1,0 +1,62 @@
+"""What the desk pages share: the head with the way around and who is signed in, and the look of their tables."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dash import html
+
+from dashboards import auth
+from dashboards.i18n import Language, Translate, translator
+
+PLACES: Mapping[str, str] = {
+    "/": "The wall",
+    "/alarms": "Alarms",
+    "/rules": "Thresholds",
+    "/replay": "Replay",
+    "/scenarios": "Drills",
+    "/devices": "Devices",
+}
+
+# dash-ag-grid makes a theme of this expression in the browser
+GRID_THEME = {
+    "function": "themeQuartz.withParams({browserColorScheme: 'dark', backgroundColor: '#0b1728', "
+    "foregroundColor: '#e8f2fb', headerBackgroundColor: '#10233c', oddRowBackgroundColor: '#0d1c31', "
+    "borderColor: 'rgba(110,170,220,0.16)', fontFamily: 'inherit', fontSize: 15, headerFontSize: 14, rowHeight: 36, "
+    "headerHeight: 40, spacing: 6, wrapperBorder: false, accentColor: '#35c6f4'})"
+}
+
+
+def page(
+    language: Language, path: str, title: str, body: Sequence[Any], *, status: Sequence[Any] = (), **more: Any
+) -> html.Div:
+    """A desk page: its head, then `body`, whose last part takes the room that is left. `status`: in the head."""
+    _ = translator(language)
+    head = html.Header(
+        [
+            html.Nav(
+                [_place(at, text, at == path, language, _) for at, text in PLACES.items()], className="desk-places"
+            ),
+            html.H1(title),
+            html.Div([*status, _who(language, path, _), _other(language)], className="desk-status"),
+        ],
+        className="desk-head",
+    )
+    return html.Div([head, *body], className="desk", lang="zh-CN" if language == "zh" else "en", **more)
+
+
+def _place(path: str, text: str, here: bool, language: Language, _: Translate) -> Any:
+    return html.A(
+        _(text), href=f"{path}?lang={language}", className="desk-place", **({"aria-current": "page"} if here else {})
+    )
+
+
+def _who(language: Language, path: str, _: Translate) -> Any:
+    session = auth.caller()
+    if session is None:
+        return html.A(_("Sign in"), href=f"/sign-in?lang={language}&next={path}", className="desk-language")
+    return html.Span(session.who, className="desk-who")
+
+
+def _other(language: Language) -> html.A:
+    other = "en" if language == "zh" else "zh"
+    return html.A("EN" if other == "en" else "中文", href=f"?lang={other}", className="desk-language")
