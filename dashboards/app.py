@@ -9,8 +9,8 @@ import dash
 from dash import ClientsideFunction, Input, Output, dcc, html
 from fastapi import FastAPI
 
-from dashboards import api
-from dashboards.auth import Gate
+from dashboards import api, sign_in
+from dashboards.auth import OURSELVES, Gate
 from dashboards.i18n import language_of
 from dashboards.node import Node
 from dashboards.pages import devices, scenarios, wall
@@ -57,10 +57,14 @@ def build(node: Node) -> FastAPI:
     )
     for kind, handler in api.ERROR_HANDLERS.items():
         app.add_exception_handler(kind, handler)
+    app.include_router(sign_in.router(node))
     app.include_router(api.router(node))
-    assert node.ledger is not None
-    app.add_middleware(Gate, ledger=node.ledger, settings=node.settings.access, clock=node.clock)
     _pages(app, node)
+    assert node.ledger is not None
+    # Last, so that it is the outermost
+    app.add_middleware(
+        Gate, ledger=node.ledger, settings=node.settings.access, clock=node.clock, refuse=api.answer_gate
+    )
     return app
 
 
@@ -77,7 +81,7 @@ async def _visit(app: FastAPI) -> None:
 
     address = {"scheme": "http", "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 0), "root_path": ""}
     request = {"method": "GET", "path": "/", "raw_path": b"/", "query_string": b"", "headers": []}
-    await app({"type": "http", "http_version": "1.1", **address, **request}, receive, send)
+    await app({"type": "http", "http_version": "1.1", OURSELVES: True, **address, **request}, receive, send)
 
 
 def _pages(app: FastAPI, node: Node) -> None:
