@@ -75,7 +75,7 @@ def test_the_callback_refuses_what_the_page_does_not_offer(browser: Browser, twi
         held.append(body)
         route.abort()
 
-    visit.page.route("**/_dash-update-component", hold)
+    visit.page.route("**/_dash-update-component*", hold)
     visit.page.locator(".scenarios-card", has_text="S12").get_by_role("button", name="现在开始").click(timeout=30_000)
     wait_until(lambda: bool(held), "the click is on its way", 20)
     visit.page.close()
