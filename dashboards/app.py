@@ -32,6 +32,7 @@ _INDEX = """<!DOCTYPE html>
 window.dash_clientside = Object.assign(window.dash_clientside || {}, {gaoxin: {
   mount: async () => { (await import("/assets/js/wall.mjs")).mount(document.getElementById("wall")); return ""; }
 }});
+import("/assets/js/session.mjs").then((session) => session.watch(window, () => location.reload()));
 </script>{%renderer%}</footer></body></html>"""
 
 

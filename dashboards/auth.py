@@ -188,7 +188,9 @@ class Gate:
         forged = isinstance(wrong, RefusedError) and wrong.reason is Refusal.FORGED
         if page and scope["method"] in _SAFE and not forged:
             asked = quote(path) + ("?" + scope["query_string"].decode("latin-1") if scope["query_string"] else "")
-            return RedirectResponse(f"/sign-in?next={quote(own_path(asked), safe='/')}", 303)
+            lang = Request(scope).query_params.get("lang", "")
+            tongue = f"&lang={quote(lang[:8])}" if lang else ""
+            return RedirectResponse(f"/sign-in?next={quote(own_path(asked), safe='/')}{tongue}", 303)
         return self.refuse(Request(scope), wrong)
 
     async def _socket(

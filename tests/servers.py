@@ -73,6 +73,8 @@ def signed_in(client: httpx2.Client, name: str, password: str) -> httpx2.Client:
 class Up:
     """`gaoxin up` in a process of its own, on free ports and a folder of its own."""
 
+    program, answers = "up", "/readyz"
+
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder, self.port, self.broker_port = folder, free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -90,7 +92,11 @@ class Up:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "dashboards", "up"], env=self.env, stdout=log, stderr=log, start_new_session=True
+                [sys.executable, "-m", "dashboards", self.program],
+                env=self.env,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def wait_ready(self, seconds: float = 90) -> None:
@@ -98,7 +104,7 @@ class Up:
             assert self.process is not None
             assert self.process.poll() is None, f"gaoxin up ended:\n{self.words()}"
             try:
-                return httpx2.get(f"{self.url}/readyz", timeout=2).status_code == 200
+                return httpx2.get(f"{self.url}{self.answers}", timeout=2).status_code == 200
             except httpx2.HTTPError:
                 return False
 

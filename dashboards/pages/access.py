@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urljoin
 
 import dash
 import dash_ag_grid as dag
@@ -153,7 +154,7 @@ def _audit(_: Translate) -> list[Any]:
             ],
             rowData=[],
             getRowId="params.data.number",
-            dashGridOptions={"theme": desk.GRID_THEME, "overlayNoRowsTemplate": _("Nothing found")},
+            dashGridOptions={"theme": desk.GRID_THEME},
         ),
     ]
 
@@ -224,9 +225,10 @@ def register(app: dash.Dash, node: Node) -> None:
         Output("access-verdict", "children"),
         Output("access-verdict", "className"),
         Input("access-verify", "n_clicks"),
+        Input("access-done", "data"),
         State("access-language", "data"),
     )
-    def verify(_n: int, lang: str) -> tuple[str, str]:
+    def verify(_n: int, _done: int, lang: str) -> tuple[str, str]:
         auth.require(Right.AUDIT)
         with ledger.reading() as connection:
             found = audit.verify(connection)
@@ -251,6 +253,7 @@ def register(app: dash.Dash, node: Node) -> None:
         State("access-links", "selectedRows"),
         State("access-new-link", "value"),
         State("access-done", "data"),
+        State("url", "href"),
         State("access-language", "data"),
         prevent_initial_call=True,
     )
@@ -263,6 +266,7 @@ def register(app: dash.Dash, node: Node) -> None:
         links: list[Row] | None,
         screen: str | None,
         done: int,
+        here: str,
         lang: str,
     ) -> tuple[Any, Any]:
         _ = translator(language_of(lang, node.settings.language))
@@ -276,7 +280,7 @@ def register(app: dash.Dash, node: Node) -> None:
             "password": lambda doing: doing.password(whom),
             "disable": lambda doing: doing.disable(whom),
             "enable": lambda doing: doing.enable(whom),
-            "link": lambda doing: doing.link(screen or "", node.settings.notices.link),
+            "link": lambda doing: doing.link(screen or "", urljoin(here, "/kiosk/")),
             "revoke": lambda doing: doing.revoke(link),
         }
         do = ctx.triggered_id["access"]
@@ -330,7 +334,7 @@ class _Doing:
         with self.ledger.transaction() as connection:
             token = users.add_link(connection, screen, **self.signed)
         return self._secret(
-            self._("Open this link on the screen {name}").format(name=screen.strip()), f"{at}/kiosk/{token}"
+            self._("Open this link on the screen {name}").format(name=screen.strip()), at + token
         )
 
     def revoke(self, link: int) -> Any:
