@@ -173,7 +173,8 @@ class Gate:
         unsafe = scope["type"] == "http" and scope["method"] not in _SAFE
         if unsafe and not access.is_csrf_of(found.token, headers.get(CSRF_HEADER, "")):
             ours = _ours(headers)
-            if ours is False or (ours is None and found.session is not None):
+            # At the door a program's proof is the password that it brings
+            if ours is False or (ours is None and found.session is not None and scope["path"] not in _DOORS):
                 return RefusedError(Refusal.FORGED)
         if scope["type"] == "websocket" and found.session is not None and _ours(headers) is False:
             return RefusedError(Refusal.FORGED)

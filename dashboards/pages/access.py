@@ -333,9 +333,7 @@ class _Doing:
     def link(self, screen: str, at: str) -> Any:
         with self.ledger.transaction() as connection:
             token = users.add_link(connection, screen, **self.signed)
-        return self._secret(
-            self._("Open this link on the screen {name}").format(name=screen.strip()), at + token
-        )
+        return self._secret(self._("Open this link on the screen {name}").format(name=screen.strip()), at + token)
 
     def revoke(self, link: int) -> Any:
         with self.ledger.transaction() as connection:
