@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from dashboards import api
 from dashboards.auth import Gate
 from dashboards.i18n import language_of
-from dashboards.node import Node
+from dashboards.node import Node, district_names
 from dashboards.pages import devices, scenarios, wall
 
 ASSETS = Path(__file__).parent / "assets"
@@ -102,7 +102,7 @@ def _pages(app: FastAPI, node: Node) -> None:
         return devices.layout(language_of(lang, node.settings.language))
 
     dash.register_page("devices", path=devices.PATH, title="数智高新 · 设备", layout=devices_layout)
-    devices.register(made, node, api.district_names(node.settings.layers_folder))
+    devices.register(made, node, district_names(node.settings.layers_folder))
 
     def scenarios_layout(lang: str | None = None, **_: Any) -> Any:
         return scenarios.layout(language_of(lang, node.settings.language))
