@@ -13,7 +13,7 @@ from dashboards import alarm_api, api
 from dashboards.auth import Gate
 from dashboards.i18n import language_of
 from dashboards.node import Node, district_names
-from dashboards.pages import devices, scenarios, wall
+from dashboards.pages import alarm_tabs, alarms, devices, scenarios, wall
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -22,11 +22,18 @@ _INDEX = """<!DOCTYPE html>
 <html lang="zh-CN"><head>{%metas%}<title>{%title%}</title><link rel="icon" href="/assets/favicon.svg">
 <link rel="stylesheet" href="/assets/vendor/maplibre.css">
 <link rel="stylesheet" href="/assets/css/palette.css"><link rel="stylesheet" href="/assets/css/wall.css">
-<link rel="stylesheet" href="/assets/css/desk.css">{%css%}
+<link rel="stylesheet" href="/assets/css/desk.css"><link rel="stylesheet" href="/assets/css/alarms.css">{%css%}
 </head><body>{%app_entry%}<footer>{%config%}{%scripts%}
 <script>
 window.dash_clientside = Object.assign(window.dash_clientside || {}, {gaoxin: {
-  mount: async () => { (await import("/assets/js/wall.mjs")).mount(document.getElementById("wall")); return ""; }
+  mount: async () => { (await import("/assets/js/wall.mjs")).mount(document.getElementById("wall")); return ""; },
+  draw: async (spec, id) => {
+    const place = document.getElementById(id);
+    if (!place) return "";
+    place.hidden = !spec;
+    (await import("/assets/js/charts.mjs")).draw(place, spec);
+    return "";
+  }
 }});
 </script>{%renderer%}</footer></body></html>"""
 
@@ -110,6 +117,12 @@ def _pages(app: FastAPI, node: Node) -> None:
 
     dash.register_page("scenarios", path=scenarios.PATH, title="数智高新 · 情景演练", layout=scenarios_layout)
     scenarios.register(made, node)
+
+    def alarms_layout(lang: str | None = None, alarm: str | None = None, **_: Any) -> Any:
+        return alarms.layout(language_of(lang, node.settings.language), node, alarm)
+
+    dash.register_page("alarms", path=alarm_tabs.PATH, title="数智高新 · 告警", layout=alarms_layout)
+    alarms.register(made, node)
     dash.register_page("wall", path=wall.PATH, title="数智高新 · 全景高新", layout=wall_layout)
     made.layout = html.Div([dcc.Location(id="url"), dash.page_container, html.Div(id="mounted", hidden=True)])
     made.clientside_callback(
