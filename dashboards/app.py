@@ -13,7 +13,7 @@ from dashboards import alarm_api, api
 from dashboards.auth import Gate
 from dashboards.i18n import language_of
 from dashboards.node import Node, district_names
-from dashboards.pages import alarm_tabs, alarms, devices, scenarios, wall
+from dashboards.pages import alarm_care, alarm_tabs, alarms, devices, scenarios, wall
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -118,11 +118,15 @@ def _pages(app: FastAPI, node: Node) -> None:
     dash.register_page("scenarios", path=scenarios.PATH, title="数智高新 · 情景演练", layout=scenarios_layout)
     scenarios.register(made, node)
 
-    def alarms_layout(lang: str | None = None, alarm: str | None = None, **_: Any) -> Any:
-        return alarms.layout(language_of(lang, node.settings.language), node, alarm)
+    def alarms_layout(lang: str | None = None, alarm: str | None = None, view: str = "list", **_: Any) -> Any:
+        language = language_of(lang, node.settings.language)
+        if view in alarm_tabs.TABS and view != "list":
+            return alarm_care.layout(language, node, view)
+        return alarms.layout(language, node, alarm)
 
     dash.register_page("alarms", path=alarm_tabs.PATH, title="数智高新 · 告警", layout=alarms_layout)
     alarms.register(made, node)
+    alarm_care.register(made, node)
     dash.register_page("wall", path=wall.PATH, title="数智高新 · 全景高新", layout=wall_layout)
     made.layout = html.Div([dcc.Location(id="url"), dash.page_container, html.Div(id="mounted", hidden=True)])
     made.clientside_callback(
