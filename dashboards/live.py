@@ -77,9 +77,11 @@ class Relay:
         simulated: bool,
         trend: Callable[[], Trend | None],
         names: Mapping[str, str] | None = None,
+        districts: Callable[[Language], Mapping[str, str]] | None = None,
     ) -> None:
         self.broker, self.clock, self.simulated, self._trend = broker, clock, simulated, trend
         self._names = names or {}
+        self._districts = districts or (lambda _: {})
         self.screens: set[Screen] = set()
         self.connected = False
         self.frame_at = 0  # `at` of the newest frame, UTC ms
@@ -212,6 +214,7 @@ class Relay:
                 self._indicators,
                 language,
                 names=self._names,
+                districts=self._districts(language),
                 simulated=self.simulated,
                 trend=self._trend(),
                 workers=workers,

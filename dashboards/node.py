@@ -143,7 +143,14 @@ class Node:
                 self.senders = Senders(self.ledger, settings.notices, self.clock, owner)
         self.web = web
         names = {d.id: d.name for d in registry}
-        self.relay = Relay(broker, self.clock, simulated=settings.simulate.on, trend=lambda: self._trend, names=names)
+        self.relay = Relay(
+            broker,
+            self.clock,
+            simulated=settings.simulate.on,
+            trend=lambda: self._trend,
+            names=names,
+            districts=district_names(settings.layers_folder),
+        )
         self._trend: Trend | None = None
         self._stop = threading.Event()
         self._chores = threading.Thread(target=self._run_chores, name="chores", daemon=True)

@@ -152,6 +152,7 @@ def _grid(_: Translate) -> dag.AgGrid:
             column("levelText", _("Level"), 88, cellClassRules=tones, cellClass="alarm-level"),
             column("rule", _("Alarm"), 190, tooltipField="rule", flex=2),
             column("place", _("Place"), 180, tooltipField="place", flex=2),
+            column("subject", _("Device"), 92, tooltipField="subject"),
             column("value", _("Value"), 120, type="rightAligned"),
             column("since", _("Since"), 112, tooltipField="lasted"),
             column("lasted", _("Lasts"), 118),
@@ -224,7 +225,12 @@ def _work(ledger: Ledger | None, _: Translate) -> html.Div:
             html.Div(
                 [
                     choice("alarm-shelf", shelves, "30"),
-                    dcc.Input(id="alarm-hours", type="number", value=4, min=0.1, max=168, className="alarm-hours"),
+                    html.Div(
+                        dcc.Input(id="alarm-hours", type="number", value=4, min=0.1, max=168),
+                        id="alarm-own",
+                        hidden=True,
+                        className="alarm-hours",
+                    ),
                     button("shelve", _("Shelve")),
                     button("unshelve", _("Take off the shelf")),
                 ],
@@ -368,6 +374,12 @@ def register(app: dash.Dash, node: Node) -> None:
         again = ctx.triggered_id == "alarm-chosen" or not n or n % CHART_EVERY == 0
         curve = _curve(alarm, with_, node) if again else no_update
         return _detail(found), _story(found), False, disabled, curve
+
+    @app.callback(  # type: ignore[untyped-decorator]
+        Output("alarm-own", "hidden"), Input("alarm-shelf", "value"), prevent_initial_call=True
+    )
+    def own(shelf: str) -> bool:
+        return shelf != "own"
 
     app.clientside_callback(
         dash.ClientsideFunction("gaoxin", "draw"),

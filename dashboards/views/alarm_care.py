@@ -65,15 +65,16 @@ def measures(report: Report, _: Translate) -> list[MeasureRow]:
 def columns(report: Report, _: Translate) -> dict[str, Any]:
     """Alarms per 10 minutes, for `charts.mjs`; of a longer range, the busiest 10 minutes of each hour or six."""
     span = report.end - report.begin
-    together = 1 if span <= DAY else 6 if span <= 7 * DAY else 36
+    together = 1 if span <= DAY + HOUR else 6 if span <= 7 * DAY + HOUR else 36
     counts = report.by_10_min
+    most = next(m.target for m in report.measures if m.name == "busiest")
     rows = []
     for i in range(0, len(counts), together):
         at = local(report.begin + i * WINDOW)
         n = max(counts[i : i + together])
-        label = f"{at:%H:%M}" if span <= DAY else f"{at:%m-%d %H:%M}"
-        rows.append({"label": label, "value": n, "colour": COLOURS[Level.RED] if n > 10 else "#35c6f4"})
-    return {"kind": "columns", "rows": rows, "max": max(12, *counts) if counts else 12}
+        label = f"{at:%H:%M}" if together == 1 else f"{at:%m-%d %H:%M}"
+        rows.append({"label": label, "value": n, "colour": COLOURS[Level.RED] if n > most else "#35c6f4"})
+    return {"kind": "columns", "rows": rows, "max": max(most + 2, *counts)}
 
 
 def actor(found: Actor, with_: Context) -> tuple[str, str, str, str]:

@@ -77,6 +77,7 @@ def row(alarm: Alarm, with_: Context) -> dict[str, Any]:
         "tone": level.name.lower(),
         "rule": with_.name(alarm.rule),
         "place": with_.place(alarm.subject),
+        "subject": alarm.subject,
         "district": with_.districts.get(district_of(alarm.subject, with_.registry), ""),
         "value": value(alarm, with_),
         "opened": alarm.opened,
@@ -131,7 +132,9 @@ def span(milliseconds: int, _: Translate) -> str:
 
 
 def matches(found: Mapping[str, Any], text: str) -> bool:
-    return not text or any(text.lower() in str(found[k]).lower() for k in ("rule", "place", "district", "assigned"))
+    return not text or any(
+        text.lower() in str(found[k]).lower() for k in ("rule", "place", "subject", "district", "assigned")
+    )
 
 
 def chip(bundle: Bundle, cause: Cause, with_: Context) -> dict[str, Any]:
