@@ -77,7 +77,7 @@ def _simulated(now: int, stage: Stage | None, _: Callable[[str], str]) -> str:
     return " · ".join([_("Simulated data"), *names])
 
 
-ALARMS_SHOWN = 6
+ALARMS_SHOWN = 5
 DISTRICTS_SHOWN = 4
 COLOURS = {Level.RED: "Red", Level.ORANGE: "Orange", Level.YELLOW: "Yellow", Level.BLUE: "Blue"}
 SHAPES = {Level.RED: "■", Level.ORANGE: "◆", Level.YELLOW: "▲", Level.BLUE: "●"}
