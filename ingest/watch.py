@@ -14,9 +14,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ingest.announcer import Announcer, Told
+from ingest.announcer import SETTLE, Announcer, Told
 from twin.alerts import Evaluator, Transition
-from twin.clock import SECOND
+from twin.clock import HOUR, SECOND
 from twin.episodes import GATEWAY, OPEN, Alarm, State
 from twin.errors import LedgerError, StoreError
 from twin.ledger import Ledger, alarms, rules, watch
@@ -77,13 +77,16 @@ class Watch:
         self._away: int | None = None
         self._kept = self._asked = now
         self._ringing: Ringing | None = None
+        self._store: Store | None = None  # to be asked once more after a start
+        self._began = self._died = now
         if frozen is None:
             # A death in the first minute must find where it began
             self.keep(now)
 
     def start(self, store: Store, now: int) -> None:
-        """Go through what was received since the state was kept."""
+        """Go through what was received since the state was kept; once more `SETTLE` later (`_catch_up`)."""
         since = self.evaluator.watermark
+        self._store, self._began, self._died = store, now, since
         try:
             rows = store.rows([d.id for d in self.registry], since - LATE, now)
         except StoreError as error:
@@ -106,6 +109,8 @@ class Watch:
 
     def turn(self, now: int) -> Ringing | None:
         """Record what happened up to `now`; the open alarms when they are to be told again."""
+        if self._store and now >= self._began + SETTLE:
+            self._catch_up(self._store, now)
         if self.evaluator.deadline <= now:
             self._pending += self.evaluator.tick(now)
         try:
@@ -123,6 +128,18 @@ class Watch:
                 self._asked = now
                 return msgspec.structs.replace(self._ringing, at=now, away=self._away)
         return None
+
+    def _catch_up(self, store: Store, now: int) -> None:
+        """What the broker held for the intake while nobody ran has come to the store only after our start. It says how
+        things are where nothing newer was heard; the evaluator leaves out the rest."""
+        self._store = None
+        try:
+            rows = store.rows([d.id for d in self.registry], max(self._died - LATE, now - HOUR), now)
+        except StoreError as error:
+            log.error("alarms go on without what came while they were away: %s", error)
+            return
+        for observation in sorted((o for o in rows if o.received >= self._began), key=lambda o: (o.at, o.received)):
+            self.step(observation)
 
     def keep(self, now: int) -> None:
         """Keep the evaluator's state, so that a start goes on from here. Raises LedgerError."""
