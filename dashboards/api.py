@@ -7,7 +7,6 @@ was wrong and what is allowed; a store that is away gets 503.
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -19,8 +18,8 @@ from pydantic import BaseModel, ConfigDict
 from dashboards import drills, operation
 from dashboards.i18n import DOMAIN_LABELS, Language, Translate, language_of, translator
 from dashboards.live import DirectionError
-from dashboards.node import Node
-from layers import publish, zone
+from dashboards.node import Node, district_names
+from layers import publish
 from simulators.scenarios import stories
 from twin import air, kpi, snapshot
 from twin.clock import DAY, parse
@@ -156,18 +155,6 @@ def describe(device: Device, index: int, _: Translate, district: str) -> dict[st
         "schematic": device.schematic,
         "attributes": device.attributes,
     }
-
-
-def district_names(layers_folder: Path) -> Callable[[Language], dict[str, str]]:
-    """The districts' names by id, in a language."""
-
-    @cache
-    def names(language: Language) -> dict[str, str]:
-        frame = zone.layer("districts", layers_folder)
-        found = frame["name_en"] if language == "en" and "name_en" in frame else frame["name"]
-        return dict(zip(frame["id"], found, strict=True))
-
-    return names
 
 
 def router(node: Node) -> APIRouter:

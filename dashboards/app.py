@@ -10,11 +10,11 @@ import dash
 from dash import ClientsideFunction, Input, Output, dcc, html
 from fastapi import FastAPI
 
-from dashboards import accounts, api, sign_in
+from dashboards import accounts, alarm_api, api, sign_in
 from dashboards.auth import OURSELVES, Gate
 from dashboards.i18n import language_of
-from dashboards.node import Node
-from dashboards.pages import access, devices, scenarios, wall
+from dashboards.node import Node, district_names
+from dashboards.pages import access, alarm_care, alarm_tabs, alarms, devices, scenarios, wall
 from twin.errors import LedgerError, RefusedError
 
 log = logging.getLogger("gaoxin.web")
@@ -26,11 +26,19 @@ _INDEX = """<!DOCTYPE html>
 <html lang="zh-CN"><head>{%metas%}<title>{%title%}</title><link rel="icon" href="/assets/favicon.svg">
 <link rel="stylesheet" href="/assets/vendor/maplibre.css">
 <link rel="stylesheet" href="/assets/css/palette.css"><link rel="stylesheet" href="/assets/css/wall.css">
-<link rel="stylesheet" href="/assets/css/desk.css"><link rel="stylesheet" href="/assets/css/access.css">{%css%}
+<link rel="stylesheet" href="/assets/css/desk.css"><link rel="stylesheet" href="/assets/css/access.css">
+<link rel="stylesheet" href="/assets/css/alarms.css">{%css%}
 </head><body>{%app_entry%}<footer>{%config%}{%scripts%}
 <script>
 window.dash_clientside = Object.assign(window.dash_clientside || {}, {gaoxin: {
-  mount: async () => { (await import("/assets/js/wall.mjs")).mount(document.getElementById("wall")); return ""; }
+  mount: async () => { (await import("/assets/js/wall.mjs")).mount(document.getElementById("wall")); return ""; },
+  draw: async (spec, id) => {
+    const place = document.getElementById(id);
+    if (!place) return "";
+    place.hidden = !spec;
+    (await import("/assets/js/charts.mjs")).draw(place, spec);
+    return "";
+  }
 }});
 import("/assets/js/session.mjs").then((session) => session.watch(window, () => location.reload()));
 </script>{%renderer%}</footer></body></html>"""
@@ -64,6 +72,7 @@ def build(node: Node) -> FastAPI:
         app.add_exception_handler(kind, handler)
     app.include_router(sign_in.router(node))
     app.include_router(accounts.router(node))
+    app.include_router(alarm_api.router(node))
     app.include_router(api.router(node))
     _pages(app, node)
     assert node.ledger is not None
@@ -120,7 +129,7 @@ def _pages(app: FastAPI, node: Node) -> None:
         return devices.layout(language_of(lang, node.settings.language))
 
     dash.register_page("devices", path=devices.PATH, title="数智高新 · 设备", layout=devices_layout)
-    devices.register(made, node, api.district_names(node.settings.layers_folder))
+    devices.register(made, node, district_names(node.settings.layers_folder))
 
     def scenarios_layout(lang: str | None = None, **_: Any) -> Any:
         return scenarios.layout(language_of(lang, node.settings.language))
@@ -133,6 +142,16 @@ def _pages(app: FastAPI, node: Node) -> None:
 
     dash.register_page("access", path=access.PATH, title="数智高新 · 账号与审计", layout=access_layout)
     access.register(made, node)
+
+    def alarms_layout(lang: str | None = None, alarm: str | None = None, view: str = "list", **_: Any) -> Any:
+        language = language_of(lang, node.settings.language)
+        if view in alarm_tabs.TABS and view != "list":
+            return alarm_care.layout(language, node, view)
+        return alarms.layout(language, node, alarm)
+
+    dash.register_page("alarms", path=alarm_tabs.PATH, title="数智高新 · 告警", layout=alarms_layout)
+    alarms.register(made, node)
+    alarm_care.register(made, node)
     dash.register_page("wall", path=wall.PATH, title="数智高新 · 全景高新", layout=wall_layout)
     made.layout = html.Div([dcc.Location(id="url"), dash.page_container, html.Div(id="mounted", hidden=True)])
     made.clientside_callback(

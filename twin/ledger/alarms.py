@@ -286,6 +286,14 @@ def acknowledge(connection: sa.Connection, alarm: int, *, by: str, at: int, text
     return _act(connection, replace(found, acknowledged_by=by, acknowledged_at=at), "acknowledge", by, at, text)
 
 
+def acknowledge_all(
+    connection: sa.Connection, wanted: Sequence[int], *, by: str, at: int, text: str = ""
+) -> list[Alarm]:
+    """I have seen these. What somebody had acknowledged stays his; raises RefusedError when one does not exist."""
+    found = [get(connection, alarm) for alarm in dict.fromkeys(wanted)]
+    return [acknowledge(connection, a.id, by=by, at=at, text=text) for a in found if a.acknowledged_by is None]
+
+
 def comment(connection: sa.Connection, alarm: int, text: str, *, by: str, at: int) -> Alarm:
     if not text.strip():
         raise RefusedError(Refusal.NO_TEXT)

@@ -109,6 +109,8 @@ class Wall {
       const row = event.target.closest("[data-device]");
       if (row) select(directory.devices.findIndex(({ id }) => id === row.getAttribute("data-device")));
     });
+    const wanted = new URLSearchParams(location.search).get("device");
+    if (wanted) select(directory.devices.findIndex(({ id }) => id === wanted));
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     this.#feed = connect(`${scheme}://${location.host}/api/v1/live?lang=${this.language}`, {
       frame: (data) => this.#frame(data),
@@ -154,6 +156,7 @@ class Wall {
     if (message.type !== "view") return;
     this.view = message;
     bind(this.root, message, draw);
+    if (message.alarms) this.map?.setAlarms(message.alarms);
     this.ages.take(message);
     this.ages.tick(this.now());
   }
