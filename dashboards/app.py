@@ -9,11 +9,12 @@ import dash
 from dash import ClientsideFunction, Input, Output, dcc, html
 from fastapi import FastAPI
 
-from dashboards import api
+from dashboards import api, rules_api
 from dashboards.auth import Gate
+from dashboards.backtests import Backtests
 from dashboards.i18n import language_of
 from dashboards.node import Node
-from dashboards.pages import devices, scenarios, wall
+from dashboards.pages import devices, rules, scenarios, wall
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -22,17 +23,23 @@ _INDEX = """<!DOCTYPE html>
 <html lang="zh-CN"><head>{%metas%}<title>{%title%}</title><link rel="icon" href="/assets/favicon.svg">
 <link rel="stylesheet" href="/assets/vendor/maplibre.css">
 <link rel="stylesheet" href="/assets/css/palette.css"><link rel="stylesheet" href="/assets/css/wall.css">
-<link rel="stylesheet" href="/assets/css/desk.css">{%css%}
+<link rel="stylesheet" href="/assets/css/desk.css"><link rel="stylesheet" href="/assets/css/rules.css">{%css%}
 </head><body>{%app_entry%}<footer>{%config%}{%scripts%}
 <script>
 window.dash_clientside = Object.assign(window.dash_clientside || {}, {gaoxin: {
-  mount: async () => { (await import("/assets/js/wall.mjs")).mount(document.getElementById("wall")); return ""; }
+  mount: async () => {
+    (await import("/assets/js/wall.mjs")).mount(document.getElementById("wall"));
+    const rules = document.getElementById("rules");
+    if (rules) (await import("/assets/js/rules.mjs")).mount(rules);
+    return "";
+  }
 }});
 </script>{%renderer%}</footer></body></html>"""
 
 
 def build(node: Node) -> FastAPI:
     """The application on a node whose parts start and stop with it."""
+    backtests = Backtests(node.registry, node.store, node.clock, most_bytes=node.settings.web.backtest_mb << 20)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -44,6 +51,7 @@ def build(node: Node) -> FastAPI:
         try:
             yield
         finally:
+            await asyncio.to_thread(backtests.close)
             await asyncio.to_thread(node.stop)
 
     app = FastAPI(
@@ -57,6 +65,7 @@ def build(node: Node) -> FastAPI:
     )
     for kind, handler in api.ERROR_HANDLERS.items():
         app.add_exception_handler(kind, handler)
+    app.include_router(rules_api.router(node, backtests))
     app.include_router(api.router(node))
     assert node.ledger is not None
     app.add_middleware(Gate, ledger=node.ledger, settings=node.settings.access, clock=node.clock)
@@ -109,6 +118,11 @@ def _pages(app: FastAPI, node: Node) -> None:
 
     dash.register_page("scenarios", path=scenarios.PATH, title="数智高新 · 情景演练", layout=scenarios_layout)
     scenarios.register(made, node)
+
+    def rules_layout(lang: str | None = None, rule: str | None = None, **_: Any) -> Any:
+        return rules.layout(language_of(lang, node.settings.language), rule)
+
+    dash.register_page("rules", path=rules.PATH, title="数智高新 · 阈值", layout=rules_layout)
     dash.register_page("wall", path=wall.PATH, title="数智高新 · 全景高新", layout=wall_layout)
     made.layout = html.Div([dcc.Location(id="url"), dash.page_container, html.Div(id="mounted", hidden=True)])
     made.clientside_callback(
