@@ -434,7 +434,9 @@ def _ranked(
 ) -> list[tuple[str, int]]:
     """The devices in scope with the alarms of their subjects: those with most of them first, then those whose values
     came furthest."""
-    counts = Counter(e.subject for of in stories for e in of)
+    counts: Counter[str] = Counter()
+    for of in stories:
+        counts |= Counter(e.subject for e in of)
     furthest = _furthest(found, rule, term, registry)
 
     def rank(device: str) -> tuple[float, float]:

@@ -57,7 +57,7 @@ export class Form {
     if (term.condition === "absent") return { unit: this.words.seconds, low: 0, high: Infinity, label: this.words.conditions.absent };
     const limits = this.limits[term.metric];
     const metric = this.choices.metrics.get(term.metric);
-    const own = term.of ? "" : unitOf(limits?.unit ?? "", this.language);
+    const own = term.of ? `× ${term.of}` : unitOf(limits?.unit ?? "", this.language);
     const unit = term.condition === "rate" ? `${own}/min` : own;
     const free = term.of || term.condition === "rate";
     return {
