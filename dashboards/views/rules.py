@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 
 from dashboards.backtests import Range, scope_of
@@ -15,6 +16,7 @@ from twin import rules as rulebook
 from twin.backtest import Change, Comparison, Episode, Lane, Pair, Stretch
 from twin.clock import DAY
 from twin.episodes import DISTRICT, GATEWAY, district_of
+from twin.ledger.rules import Version
 from twin.observation import METRICS
 from twin.registry import Registry
 from twin.rules import Book, Condition, Over, Rule
@@ -221,7 +223,8 @@ def problems(rules: Iterable[Rule], registry: Registry, language: Language) -> l
     found = []
     for rule in rules:
         for p in sentences.problems(rule, registry):
-            text = _(p.message).format(**p.places)
+            places = {k: _(KEYS[str(v)]) if k in ("lower", "higher") else v for k, v in p.places.items()}
+            text = _(p.message).format(**places)
             key = f"scope.{p.key}" if p.message == sentences.SCOPE_VALUE else p.key
             # At its field, a page need not say again which one it is
             found.append({"rule": rule.id, "key": key, "text": text, "short": _PLACE.sub("", text)})
@@ -257,6 +260,12 @@ def _fine(key: str, before: Any, after: Any) -> Iterator[tuple[str, Any, Any]]:
                 yield f"{key}.{part}", before.get(part), after.get(part)
     else:
         yield key, before, after
+
+
+def versions(of: Iterable[Version], language: Language) -> list[Version]:
+    """The first one's reason is a message id."""
+    _ = translator(language)
+    return [msgspec.structs.replace(v, reason=_(v.reason)) for v in of]
 
 
 # ---------------------------------------------------------------- two stories

@@ -78,7 +78,7 @@ def got(backtests: Backtests, *rules: Rule, span: Span = Span(1)) -> Range:  # n
 def test_it_says_what_the_evaluator_says(store: Counted) -> None:
     rule = slow(40)
     found = got(service(store), rule)
-    told = run(Book(0, (rule,)), SMALL, [o for o in readings(NOW - DAY, NOW)], begin=NOW - DAY, end=NOW)
+    told = run(Book(0, (rule,)), SMALL, readings(NOW - DAY, NOW), begin=NOW - DAY, end=NOW)
     assert found.story(rule) == told
     assert told
 

@@ -10,7 +10,7 @@ from dashboards import node as nodes
 from dashboards.app import build
 from dashboards.auth import COOKIE
 from tests.zone import T0
-from twin.access import Role
+from twin.access import Role, csrf_of
 from twin.clock import DAY, HOUR, MINUTE, ManualClock
 from twin.ledger import rules as kept
 from twin.ledger import truth, users
@@ -30,7 +30,7 @@ Json = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[nodes.Node]:
+def node(tmp_path_factory: pytest.TempPathFactory) -> nodes.Node:
     """An hour of much dust on the second day, at one station."""
     settings = load(environ={"GAOXIN_DATA": str(tmp_path_factory.mktemp("data")), "GAOXIN_BROKER__PORT": "1"})
     store = MemoryStore(REGISTRY)
@@ -44,7 +44,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[nodes.Node]:
         truth.record(connection, "run", [fact])
         for name, role in (("engineer", Role.ENGINEER), ("other", Role.ENGINEER), ("viewer", Role.VIEWER)):
             users.add(connection, name, role, PASSWORD, by="test", at=T0)
-    yield made
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,7 @@ def application(node: nodes.Node) -> Iterator[TestClient]:
 @pytest.fixture
 def visitor(application: TestClient) -> TestClient:
     application.cookies.clear()
+    application.headers.pop("X-CSRF-Token", None)
     return application
 
 
@@ -64,6 +65,7 @@ def as_(client: TestClient, node: nodes.Node, name: str) -> TestClient:
     token = users.sign_in(node.ledger, name, PASSWORD, address="127.0.0.1", now=node.clock.now(), lasts=DAY)
     client.cookies.clear()
     client.cookies.set(COOKIE, token)
+    client.headers["X-CSRF-Token"] = csrf_of(token)
     return client
 
 

@@ -144,3 +144,17 @@ export function freeId(rules, name) {
   const stem = name.replace(/-\d+$/, "");
   for (let n = 2; ; n++) if (!taken.has(`${stem}-${n}`)) return `${stem}-${n}`;
 }
+
+/** Write one place of a rule: "when.1.yellow" counts conditions from 1; null takes it away. */
+export function put(rule, path, value) {
+  const parts = path.split(".");
+  let at = rule;
+  for (const part of parts.slice(0, -1)) {
+    const key = Array.isArray(at) ? Number(part) - 1 : part;
+    at[key] ??= {};
+    at = at[key];
+  }
+  const last = Array.isArray(at) ? Number(parts.at(-1)) - 1 : parts.at(-1);
+  if (value === null) delete at[last];
+  else at[last] = value;
+}

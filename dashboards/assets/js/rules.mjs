@@ -4,7 +4,7 @@
 import { ask, latest } from "./ask.mjs";
 import { fill, h } from "./element.mjs";
 import { LevelChart } from "./levels.mjs";
-import { freeId, handles, LEVELS, plain, rebased, replaced, same, whole } from "./rule.mjs";
+import { freeId, handles, LEVELS, plain, put, rebased, replaced, same, whole } from "./rule.mjs";
 import { askConflict, askImport, askReason, askVersion, dialog } from "./rules_dialogs.mjs";
 import { choicesOf, domainsOf, Form } from "./rules_form.mjs";
 import { Outcome } from "./rules_outcome.mjs";
@@ -440,18 +440,4 @@ class Rules {
     if (done.status === 200) await this.#reload(this.base?.id, fill(this.words.saved, done.body));
     else this.#failed(done.body);
   }
-}
-
-/** Write one place of a rule: "when.1.yellow" counts conditions from 1; null takes it away. */
-export function put(rule, path, value) {
-  const parts = path.split(".");
-  let at = rule;
-  for (const part of parts.slice(0, -1)) {
-    const key = Array.isArray(at) ? Number(part) - 1 : part;
-    at[key] ??= {};
-    at = at[key];
-  }
-  const last = Array.isArray(at) ? Number(parts.at(-1)) - 1 : parts.at(-1);
-  if (value === null) delete at[last];
-  else at[last] = value;
 }
