@@ -11,7 +11,7 @@ Evaluations take turns: this process has screens to serve, and an author who dra
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYetError
 
@@ -22,7 +22,7 @@ from twin import schedule
 from twin.alerts import Transition
 from twin.alerts.history import History
 from twin.alerts.plan import plan
-from twin.clock import DAY, MINUTE, Clock
+from twin.clock import DAY, HOUR, MINUTE, Clock
 from twin.errors import RefusedError
 from twin.refusal import Refusal
 from twin.registry import Registry
@@ -56,10 +56,13 @@ class Need(msgspec.Struct, frozen=True):
 
 
 class Range:
-    """A range in memory. `story` may be called from several threads."""
+    """A range in memory. `short`: the store does not go back as far as was asked. `story` may be called from several
+    threads."""
 
-    def __init__(self, span: Span, need: Need, columns: dict[str, Columns], history: History) -> None:
-        self.span, self.need, self.columns, self.history = span, need, columns, history
+    def __init__(
+        self, span: Span, need: Need, columns: dict[str, Columns], history: History, *, short: bool = False
+    ) -> None:
+        self.span, self.need, self.columns, self.history, self.short = span, need, columns, history, short
         self.begin, self.end = history.begin, history.end
         self._told: OrderedDict[bytes, list[Transition]] = OrderedDict()
         self._turn = threading.Lock()
@@ -173,8 +176,9 @@ class Backtests:
                     columns[metric] = self._read_on(before, metric, begin, end)
                 else:
                     columns[metric] = self._read_all(loading, n, metric, begin, end)
-            history = History(self.registry, columns, begin=begin, end=end, calendar=self.calendar)
-            made = Range(loading.span, loading.need, columns, history)
+            first = _first(columns, begin)
+            history = History(self.registry, columns, begin=first, end=end, calendar=self.calendar)
+            made = Range(loading.span, loading.need, columns, history, short=first > begin)
         except BaseException as error:  # whoever waits is told
             with self._lock:
                 self._loading.remove(loading)
@@ -218,6 +222,12 @@ class Backtests:
         kept = there.take(np.asarray(there.at >= begin))
         names = [d.id for d in self.registry if d.id in before.need.devices]
         return in_order([kept, self.store.columns(names, metric, before.end, end)])
+
+
+def _first(columns: Mapping[str, Columns], begin: int) -> int:
+    """Where the range really begins: before the first reading nothing is known, and no silence is an alarm."""
+    first = min((int(of.at.min()) for of in columns.values() if len(of.at)), default=begin)
+    return first // MINUTE * MINUTE if first - begin > HOUR else begin
 
 
 def scope_of(rules: Iterable[Rule | None], registry: Registry) -> frozenset[str]:

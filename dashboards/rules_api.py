@@ -188,7 +188,10 @@ def router(node: Node, backtests: Backtests) -> APIRouter:
             )
             covered = len(scope_of([wanted.rule], registry))
             subject = view.subject_of(wanted.rule, wanted.device, registry)
-            return answer(view.comparison(compared, names(language), translator(language), covered, subject))
+            _ = translator(language)
+            return answer(
+                view.comparison(compared, names(language), _, covered=covered, short=found.short, subject=subject)
+            )
 
         return await asyncio.to_thread(work)
 

@@ -129,16 +129,12 @@ def words(language: Language) -> dict[str, Any]:
         "term": _("Condition {n}"),
         "values": _("Measured values and levels: drag a line to change its threshold"),
         "noValues": _("No reading of a device in scope"),
-        "thresholds": _("Thresholds"),
-        "more": _("Conditions, scope, hours, notices"),
-        "timing": _("Delays and judgement"),
         "notices": _("Text and notices"),
         "addTerm": _("Add a condition"),
         "addSpan": _("Add hours"),
         "always": _("at all hours"),
         "addAttribute": _("Add an attribute"),
         "all": _("all"),
-        "none": _("none"),
         "whole": _("the value itself"),
         "anything": _("anything it says"),
         "covered": _("{n} devices in scope"),
@@ -153,8 +149,7 @@ def words(language: Language) -> dict[str, Any]:
         "high": _("high end"),
         "id": _("Id"),
         "back": _("What this would have done"),
-        "lastDays": _("last {n} days"),
-        "lastDay": _("last day"),
+        "since": _("stored since {time}"),
         "reading": _("Reading the stored readings: {share}"),
         "asking": _("calculating"),
         "oldRule": _("in force"),
@@ -304,8 +299,11 @@ def subject_of(rule: Rule, device: str | None, registry: Registry) -> str | None
     return device
 
 
-def comparison(of: Comparison, names: Names, _: Translate, covered: int, subject: str | None = None) -> dict[str, Any]:
-    """`covered`: devices in scope; `subject`: whose lane is wanted whatever its rank."""
+def comparison(
+    of: Comparison, names: Names, _: Translate, *, covered: int, short: bool, subject: str | None = None
+) -> dict[str, Any]:
+    """`covered`: devices in scope; `short`: the store does not go back as far as was asked; `subject`: whose lane is
+    wanted whatever its rank."""
     told = [p for p in of.pairs if Change.SAME not in p.changes]
     order = {Change.NEW: 0, Change.GONE: 1}
     told.sort(key=lambda p: (order.get(p.changes[0], 2), -p.either.begin))
@@ -316,6 +314,7 @@ def comparison(of: Comparison, names: Names, _: Translate, covered: int, subject
     return {
         "begin": of.begin,
         "end": of.end,
+        "since": of.begin if short else None,
         "covered": covered,
         "old": _totals(of.old),
         "new": _totals(of.new),
@@ -410,13 +409,16 @@ class Wanted(Protocol):
 
 
 def seen(found: Range, wanted: Wanted, old: Rule | None, names: Names) -> dict[str, Any]:
-    """The values that a condition compares, for the day around `at`, else around the last alarm, else the last day."""
+    """The values that a condition compares, for the day around `at`, else around the last alarm, else the last day.
+
+    `device` may also be a district or a gateway: then of the first of its devices.
+    """
     rule, term = wanted.rule, wanted.term
     stories = [backtest.episodes(found.story(r), found.end) for r in (rule, old)]
     ranked = _ranked(found, rule, term, stories, names.registry)
-    device = wanted.device if wanted.device in dict(ranked) else ranked[0][0] if ranked else None
-    if device is None:
+    if not ranked:
         return {"device": None, "devices": []}
+    device = next((d for d, _ in ranked if wanted.device in _places(rule, d, names)), ranked[0][0])
     subject = subject_of(rule, device, names.registry)
     last = max((e.begin for of in stories for e in of if e.subject == subject), default=found.end)
     middle = last if wanted.at is None else wanted.at
@@ -436,6 +438,10 @@ def seen(found: Range, wanted: Wanted, old: Rule | None, names: Names) -> dict[s
         "devices": [{"id": id, "name": names.of(id), "alarms": n} for id, n in ranked[:OFFERED]],
         "range": [found.begin, found.end],
     }
+
+
+def _places(rule: Rule, device: str, names: Names) -> tuple[str | None, ...]:
+    return device, subject_of(rule, device, names.registry), names.registry[device].district
 
 
 def _ranked(

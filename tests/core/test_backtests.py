@@ -189,6 +189,16 @@ def test_a_picture_is_no_finer_than_it_can_be_shown() -> None:
     assert drawn([(0, 500, Level.BLUE), (500, 505, Level.RED)], 50) == [[0, 505, 4]]
 
 
+def test_what_was_before_the_first_reading_is_no_silence(store: Counted) -> None:
+    silent = Rule(
+        id="s", name="S", when=(Term(condition=Condition.ABSENT, yellow=600),), scope=Scope(devices=("td-1",))
+    )
+    found = got(service(store), silent, span=Span(30))
+    assert (found.begin, found.short) == (NOW - 2 * DAY, True)
+    assert found.story(silent) == []
+    assert not got(service(store), silent, span=Span(1)).short
+
+
 def test_nothing_stored_is_no_alarm() -> None:
     empty = Counted()
     found = got(service(empty), slow(40))

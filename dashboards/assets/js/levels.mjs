@@ -27,7 +27,8 @@ export class LevelChart {
     this.canvas = h("div", { class: "levels-canvas" });
     this.lines = h("div", { class: "levels-lines" });
     this.empty = h("div", { class: "levels-empty" });
-    this.element = h("div", { class: "levels", "aria-label": words.values }, this.canvas, this.lines, this.empty);
+    this.unitLabel = h("span", { class: "levels-unit" });
+    this.element = h("div", { class: "levels", "aria-label": words.values }, this.canvas, this.unitLabel, this.lines, this.empty);
     this.observer = new ResizeObserver(() => this.#draw());
     this.observer.observe(this.element);
   }
@@ -38,11 +39,10 @@ export class LevelChart {
   }
 
   /** `data`: {at, values, begin, end, name} or null; `unit` as people read it; `limits` of the metric. */
-  show(data, term, was, { unit, limits, decimals }) {
+  show(data, term, was, { unit, limits }) {
     this.#data = data;
-    this.unit = unit;
+    this.unitLabel.textContent = unit;
     this.#limits = limits;
-    this.decimals = decimals;
     this.#extent = [0, 1];
     this.levels(term, was, true);
     this.#draw();
@@ -77,7 +77,7 @@ export class LevelChart {
     this.#chart ??= init(this.canvas, null, { renderer: "canvas", width, height });
     this.#chart.resize({ width, height });
     const { at = [], values = [], begin, end, name = "" } = this.#data ?? {};
-    const made = option({ kind: "line", series: [{ name, at, values, colour: "#9fd8f5" }], unit: this.unit, from: begin, to: end, legend: false }, 16);
+    const made = option({ kind: "line", series: [{ name, at, values, colour: "#9fd8f5" }], from: begin, to: end, legend: false }, 16);
     made.grid = GRID;
     made.yAxis = { ...made.yAxis, scale: false, min: this.#extent[0], max: this.#extent[1] };
     made.yAxis.axisLabel = { ...made.yAxis.axisLabel, showMinLabel: false, showMaxLabel: false, formatter: (v) => String(rounded(v, this.#step / 10)) };

@@ -306,15 +306,10 @@ class Rules {
   }
 
   #show(device, at) {
-    if (device && device in this.#ids_of_devices()) this.device = device;
+    if (device) this.device = device; // or a district: the server takes a device of it
     this.at = at;
     this.#values();
     this.#ask();
-  }
-
-  #ids_of_devices() {
-    this.known ??= Object.fromEntries(this.choices.devices.map((d) => [d.id, true]));
-    return this.known;
   }
 
   #tested({ status, body }, question) {

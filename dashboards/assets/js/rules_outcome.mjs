@@ -27,7 +27,7 @@ export class Outcome {
     this.ranges = h(
       "span",
       { class: "rules-chips" },
-      RANGES.map((n) => h("button", { type: "button", "aria-pressed": String(n === 7), "data-days": n, onclick: () => (this.#range(n), onDays(n)) }, n === 1 ? words.lastDay : fill(words.lastDays, { n }))),
+      RANGES.map((n) => h("button", { type: "button", "aria-pressed": String(n === 7), "data-days": n, onclick: () => (this.#range(n), onDays(n)) }, fill(words.daysLong, { n }))),
     );
     this.body = h("div", { class: "rules-outcome-body" });
     this.element = h("section", { class: "desk-panel rules-outcome", "aria-label": words.back }, h("div", { class: "rules-bar" }, h("h2", {}, words.back), this.state, h("span", { class: "rules-push" }), this.ranges), this.bar, this.body);
@@ -69,7 +69,7 @@ export class Outcome {
 
   // ---------------------------------------------------------------- parts
 
-  #totals({ old, new: changed, changes, covered }) {
+  #totals({ old, new: changed, changes, covered, since }) {
     const w = this.words;
     const number = (v, digits = 0) => v.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: 0 });
     const row = (label, a, b, show = number) => {
@@ -87,7 +87,7 @@ export class Outcome {
     return h(
       "div",
       {},
-      h("div", { class: "rules-verdict" }, said.length ? said : h("span", { class: "rules-kind" }, old.alarms || changed.alarms ? w.noChange : w.noAlarms), h("span", { class: "desk-label" }, fill(w.covered, { n: covered }))),
+      h("div", { class: "rules-verdict" }, said.length ? said : h("span", { class: "rules-kind" }, old.alarms || changed.alarms ? w.noChange : w.noAlarms), h("span", { class: "desk-label" }, since ? `${fill(w.since, { time: this.moment(since) })} · ` : "", fill(w.covered, { n: covered }))),
       h(
         "div",
         { class: "rules-totals" },
