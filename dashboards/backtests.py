@@ -37,7 +37,7 @@ PART_ROWS = 3_000_000  # read at a time, so that progress can be told
 TOLD = 8  # stories kept with a range: the rule in force, and those that were tried last
 
 
-class Span(msgspec.Struct, frozen=True):
+class Period(msgspec.Struct, frozen=True):
     """What is asked about: the last `days`, or exactly [begin, end)."""
 
     days: int = 0
@@ -60,7 +60,7 @@ class Range:
     threads."""
 
     def __init__(
-        self, span: Span, need: Need, columns: dict[str, Columns], history: History, *, short: bool = False
+        self, span: Period, need: Need, columns: dict[str, Columns], history: History, *, short: bool = False
     ) -> None:
         self.span, self.need, self.columns, self.history, self.short = span, need, columns, history, short
         self.begin, self.end = history.begin, history.end
@@ -87,7 +87,7 @@ class Range:
 class Loading:
     """A range that is being read: `share` of its rows are there."""
 
-    def __init__(self, span: Span, need: Need) -> None:
+    def __init__(self, span: Period, need: Need) -> None:
         self.span, self.need, self.share = span, need, 0.0
         self.done: Future[Range] = Future()
 
@@ -118,7 +118,7 @@ class Backtests:
         with self._lock:
             return sum(kept.bytes for kept in self._kept)
 
-    def ask(self, span: Span, rules: Iterable[Rule | None], *, wait: float) -> Range | float:
+    def ask(self, span: Period, rules: Iterable[Rule | None], *, wait: float) -> Range | float:
         """A range on which all of these can be tried, or how much of it is there (0 to 1) if that takes longer than
         `wait` seconds. Raises StoreError, and RefusedError where it cannot fit into memory."""
         need = self._need(rules)
@@ -141,7 +141,7 @@ class Backtests:
         devices = frozenset(d.id for rule in wanted for d in self.registry if rule.covers(d))
         return Need(devices, frozenset(m for rule in wanted for m in rule.metrics))
 
-    def _load(self, span: Span, need: Need, before: Range | None = None) -> Loading:
+    def _load(self, span: Period, need: Need, before: Range | None = None) -> Loading:
         for loading in self._loading:
             if loading.span == span and need.within(loading.need):
                 return loading
@@ -152,7 +152,7 @@ class Backtests:
         self._pool.submit(self._read, loading, begin, end, before)
         return loading
 
-    def _bounds(self, span: Span) -> tuple[int, int]:
+    def _bounds(self, span: Period) -> tuple[int, int]:
         if not span.days:
             return span.begin, span.end
         end = self.clock.now() // MINUTE * MINUTE

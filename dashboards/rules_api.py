@@ -13,7 +13,7 @@ from fastapi.responses import PlainTextResponse
 
 from dashboards import auth
 from dashboards.api import RequestError, district_names
-from dashboards.backtests import Backtests, Range, Span, scope_of
+from dashboards.backtests import Backtests, Period, Range, scope_of
 from dashboards.i18n import Language, language_of, translator
 from dashboards.node import Node
 from dashboards.views import rules as view
@@ -242,17 +242,17 @@ def _time(name: str, given: str | int | None, default: int) -> int:
         raise RequestError(422, f"{name}: {error}", parameter=name) from None
 
 
-def _span(wanted: Try, now: int) -> Span:
+def _span(wanted: Try, now: int) -> Period:
     if wanted.from_ is None and wanted.to is None:
         days = wanted.days or 7
         if not 1 <= days <= MOST_DAYS:
             raise RequestError(422, f"days={days}: allowed are 1 to {MOST_DAYS}", parameter="days")
-        return Span(days)
+        return Period(days)
     end = min(_time("to", wanted.to, now), now)
     begin = _time("from", wanted.from_, end - 7 * DAY)
     if not end - MOST_DAYS * DAY <= begin < end:
         raise RequestError(422, f"from ({begin}) must be within {MOST_DAYS} days before to ({end})", parameter="from")
-    return Span(0, begin, end)
+    return Period(0, begin, end)
 
 
 async def _decoded(request: Request, kind: type[T]) -> T:

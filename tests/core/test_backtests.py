@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from dashboards.backtests import OLD, Backtests, Range, Span
+from dashboards.backtests import OLD, Backtests, Period, Range
 from dashboards.views.rules import drawn
 from tests.servers import wait_until
 from tests.zone import SMALL, T0
@@ -69,7 +69,7 @@ def service(store: Counted, *, most: int = 1 << 30, clock: ManualClock | None = 
     return Backtests(SMALL, store, clock or ManualClock(NOW), most_bytes=most)
 
 
-def got(backtests: Backtests, *rules: Rule, span: Span = Span(1)) -> Range:  # noqa: B008 (it is frozen)
+def got(backtests: Backtests, *rules: Rule, span: Period = Period(1)) -> Range:  # noqa: B008 (it is frozen)
     found = backtests.ask(span, rules, wait=10)
     assert isinstance(found, Range)
     return found
@@ -124,7 +124,7 @@ def test_a_range_grows_by_what_has_come_since(store: Counted) -> None:
 
 
 def test_an_exact_range_is_that_range(store: Counted) -> None:
-    span = Span(0, NOW - 5 * HOUR, NOW - 3 * HOUR)
+    span = Period(0, NOW - 5 * HOUR, NOW - 3 * HOUR)
     found = got(service(store), slow(40), span=span)
     assert (found.begin, found.end) == (span.begin, span.end)
 
@@ -132,8 +132,8 @@ def test_an_exact_range_is_that_range(store: Counted) -> None:
 def test_progress_while_it_is_read_and_two_who_ask_wait_for_one_reading(store: Counted) -> None:
     backtests = service(store)
     store.go.clear()
-    assert backtests.ask(Span(1), [slow(40)], wait=0.01) == 0.0
-    assert backtests.ask(Span(1), [slow(39)], wait=0.01) == 0.0
+    assert backtests.ask(Period(1), [slow(40)], wait=0.01) == 0.0
+    assert backtests.ask(Period(1), [slow(39)], wait=0.01) == 0.0
     store.go.set()
     got(backtests, slow(40))
     assert len(store.asked) == 1
@@ -143,7 +143,7 @@ def test_the_longest_unused_is_dropped(store: Counted) -> None:
     size = got(service(store), slow(40)).bytes
     assert size > 0
     backtests = service(store, most=int(2.5 * size) + (1 << 18))
-    kept = [got(backtests, slow(40), span=Span(0, NOW - DAY + i, NOW)) for i in range(40)]
+    kept = [got(backtests, slow(40), span=Period(0, NOW - DAY + i, NOW)) for i in range(40)]
     assert backtests.bytes <= backtests.most
     before = len(store.asked)
     assert got(backtests, slow(40), span=kept[-1].span) is kept[-1]
@@ -154,7 +154,7 @@ def test_the_longest_unused_is_dropped(store: Counted) -> None:
 
 def test_what_cannot_fit_is_refused_before_it_is_read(store: Counted) -> None:
     with pytest.raises(RefusedError, match="2 devices over 1 days"):
-        service(store, most=10_000).ask(Span(1), [slow(40)], wait=10)
+        service(store, most=10_000).ask(Period(1), [slow(40)], wait=10)
     assert store.asked == []
 
 
@@ -162,7 +162,7 @@ def test_who_waits_is_told_that_the_store_is_away_and_may_ask_again(store: Count
     backtests = service(store)
     store.away = True
     with pytest.raises(StoreAwayError):
-        backtests.ask(Span(1), [slow(40)], wait=10)
+        backtests.ask(Period(1), [slow(40)], wait=10)
     store.away = False
     got(backtests, slow(40))
 
@@ -193,10 +193,10 @@ def test_what_was_before_the_first_reading_is_no_silence(store: Counted) -> None
     silent = Rule(
         id="s", name="S", when=(Term(condition=Condition.ABSENT, yellow=600),), scope=Scope(devices=("td-1",))
     )
-    found = got(service(store), silent, span=Span(30))
+    found = got(service(store), silent, span=Period(30))
     assert (found.begin, found.short) == (NOW - 2 * DAY, True)
     assert found.story(silent) == []
-    assert not got(service(store), silent, span=Span(1)).short
+    assert not got(service(store), silent, span=Period(1)).short
 
 
 def test_nothing_stored_is_no_alarm() -> None:
