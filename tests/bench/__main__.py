@@ -179,6 +179,12 @@ def alerts() -> None:
     alerts.main()
 
 
+def alarms() -> None:
+    from tests.bench import alarm_latency
+
+    alarm_latency.main()
+
+
 def simulate() -> None:
     from tests.bench import simulate
 
@@ -208,6 +214,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "latency": latency,
     "stores": stores,
     "alerts": alerts,
+    "alarms": alarms,
     "simulate": simulate,
     "ingest": ingest,
     "memory": memory,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { latest } from "../../dashboards/assets/js/ask.mjs";
-import { bounds, direction, extent, freeId, handles, left, moved, plain, put, rebased, replaced, rounded, same, stepOf, whole } from "../../dashboards/assets/js/rule.mjs";
+import { bounds, direction, extent, freeId, handles, left, moved, plain, put, rebased, replaced, rounded, same, spread, stepOf, whole } from "../../dashboards/assets/js/rule.mjs";
 import { boxes, midnights } from "../../dashboards/assets/js/stories.mjs";
 
 const above = { metric: "pm25", condition: "above", blue: 115, yellow: 150, red: 250, band: 10 };
@@ -77,6 +77,17 @@ describe("a line that is dragged", () => {
     const flat = extent([5], [], [0, 100]);
     assert.ok(flat[0] < 5 && flat[1] > 5);
   });
+});
+
+describe("labels", () => {
+  it("stay where they are while there is room", () => assert.deepEqual(spread([10, 50, 90], 25), [0, 0, 0]));
+  it("make room for each other", () => {
+    for (const at of [[100, 101, 102], [102, 100, 101], [10, 12, 60, 61, 62], [5, 5]]) {
+      const put = at.map((y, i) => y + spread(at, 25)[i]).sort((a, b) => a - b);
+      put.slice(1).forEach((y, i) => assert.ok(y - put[i] >= 25 - 1e-9, `${at}: ${put}`));
+    }
+  });
+  it("move as one about where they were", () => assert.deepEqual(spread([100, 100], 20), [-10, 10]));
 });
 
 describe("two people's changes", () => {

@@ -6,7 +6,7 @@
 import { init } from "../vendor/echarts.mjs";
 import { option } from "./charts.mjs";
 import { h } from "./element.mjs";
-import { bounds, COLOURS, direction, extent, handles, left, LEVELS, moved, rounded, stepOf } from "./rule.mjs";
+import { bounds, COLOURS, direction, extent, handles, left, LEVELS, moved, rounded, spread, stepOf } from "./rule.mjs";
 
 const GRID = { left: 58, right: 92, top: 26, bottom: 26 };
 
@@ -110,6 +110,8 @@ export class LevelChart {
       this.#at(line, handle);
       kept.push(line);
     }
+    const off = spread(wanted.map((x) => this.#y(x.value)), 25);
+    kept.forEach((line, i) => line.style.setProperty("--off", `${off[i]}px`));
     const ghosts = (this.#was ? handles(this.#was) : []).filter((w) => !wanted.some((x) => x.level === w.level && x.side === w.side && x.value === w.value));
     const old = ghosts.map((w) => {
       const ghost = h("div", { class: `levels-was level-${w.level}`, title: `${this.words.oldRule} ${w.value}` });

@@ -158,3 +158,22 @@ export function put(rule, path, value) {
   if (value === null) delete at[last];
   else at[last] = value;
 }
+
+/** How far each label is moved so that none covers another: positions in px, at least `room` apart, as near as can be. */
+export function spread(positions, room) {
+  const order = positions.map((y, i) => [y, i]).sort((a, b) => a[0] - b[0]);
+  const put = order.map(([y]) => y);
+  for (let i = 1; i < put.length; i++) put[i] = Math.max(put[i], put[i - 1] + room);
+  // What was pushed down goes half the way back up, all that touch together
+  for (let i = put.length - 1, end = i; i >= 0; i--) {
+    if (i > 0 && put[i] - put[i - 1] <= room) continue;
+    const over = (put[end] - order[end][0]) / 2;
+    const least = i > 0 ? put[i - 1] + room : -Infinity;
+    const back = Math.min(over, put[i] - least);
+    for (let k = i; k <= end; k++) put[k] -= back;
+    end = i - 1;
+  }
+  const moved = [];
+  order.forEach(([y, i], n) => (moved[i] = put[n] - y));
+  return moved;
+}
