@@ -1,5 +1,6 @@
 """The one ASGI application: Dash pages, the HTTP interface and the live feed."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -49,14 +50,14 @@ def build(node: Node) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        import asyncio
-
         node.start()
         node.relay.attach(asyncio.get_running_loop())
         await _visit(app)
+        tidying = asyncio.create_task(_tidy(backtests))
         try:
             yield
         finally:
+            tidying.cancel()
             await asyncio.to_thread(backtests.close)
             await asyncio.to_thread(node.stop)
 
@@ -82,6 +83,12 @@ def build(node: Node) -> FastAPI:
         Gate, ledger=node.ledger, settings=node.settings.access, clock=node.clock, refuse=api.answer_gate
     )
     return app
+
+
+async def _tidy(backtests: Backtests) -> None:
+    while True:
+        await asyncio.sleep(60)
+        backtests.forget()
 
 
 async def _visit(app: FastAPI) -> None:

@@ -2,8 +2,9 @@
 
 A range is read once, in a thread and with progress, and kept as a `History`: what a rule reads of the devices that it
 looks at. It serves everyone who tries a rule on no more than that. A range of the last so many days grows by what has
-come since: the old one goes on answering until the new one is there. Ranges are dropped, the longest unused first,
-when together they take more memory than they may; a range that could never fit is refused before it is read.
+come since: the old one goes on answering until the new one is there. Ranges are dropped when nobody has asked for half
+an hour, and the longest unused first when together they take more memory than they may; one that could never fit is
+refused before it is read.
 
 Evaluations take turns: this process has screens to serve, and an author who drags asks again in a moment.
 """
@@ -33,6 +34,7 @@ log = logging.getLogger("gaoxin.backtests")
 
 OLD = 10 * MINUTE  # a range of the last days that ends longer ago than this is read on
 READ_BYTES, LAID_BYTES = 20, 40  # of a row as it is read, and laid out once beside
+IDLE = 30 * MINUTE  # a range that nobody asked for this long is dropped
 PART_ROWS = 3_000_000  # read at a time, so that progress can be told
 TOLD = 8  # stories kept with a range: the rule in force, and those that were tried last
 
@@ -60,12 +62,20 @@ class Range:
     threads."""
 
     def __init__(
-        self, span: Period, need: Need, columns: dict[str, Columns], history: History, *, short: bool = False
+        self,
+        span: Period,
+        need: Need,
+        columns: dict[str, Columns],
+        history: History,
+        *,
+        turn: threading.Lock,
+        used: int,
+        short: bool = False,
     ) -> None:
         self.span, self.need, self.columns, self.history, self.short = span, need, columns, history, short
         self.begin, self.end = history.begin, history.end
         self._told: OrderedDict[bytes, list[Transition]] = OrderedDict()
-        self._turn = threading.Lock()
+        self._turn, self.used = turn, used
 
     def story(self, rule: Rule | None) -> list[Transition]:
         """What a rule would have made of it; nothing where there is none or it is off."""
@@ -107,7 +117,7 @@ class Backtests:
         self.registry, self.store, self.clock, self.most, self.calendar = registry, store, clock, most_bytes, calendar
         self._kept: list[Range] = []  # the longest unused first
         self._loading: list[Loading] = []
-        self._lock = threading.Lock()
+        self._lock, self._turn = threading.Lock(), threading.Lock()
         self._pool = ThreadPoolExecutor(1, "backtests")
 
     def close(self) -> None:
@@ -127,6 +137,8 @@ class Backtests:
             if found is not None:
                 self._kept.remove(found)
                 self._kept.append(found)
+                found.used = self.clock.now()
+                self._drop()
                 if span.days and self.clock.now() - found.end > OLD:
                     self._load(span, found.need, found)
                 return found
@@ -135,6 +147,15 @@ class Backtests:
             return loading.done.result(wait)
         except NotYetError:
             return loading.share
+
+    def forget(self) -> None:
+        """Drop what nobody has asked for a while."""
+        with self._lock:
+            self._kept = [r for r in self._kept if self.clock.now() - r.used <= IDLE]
+
+    def _drop(self) -> None:
+        while len(self._kept) > 1 and sum(r.bytes for r in self._kept) > self.most:
+            del self._kept[0]
 
     def _need(self, rules: Iterable[Rule | None]) -> Need:
         wanted = [rule for rule in rules if rule is not None]
@@ -178,7 +199,15 @@ class Backtests:
                     columns[metric] = self._read_all(loading, n, metric, begin, end)
             first = _first(columns, begin)
             history = History(self.registry, columns, begin=first, end=end, calendar=self.calendar)
-            made = Range(loading.span, loading.need, columns, history, short=first > begin)
+            made = Range(
+                loading.span,
+                loading.need,
+                columns,
+                history,
+                turn=self._turn,
+                used=self.clock.now(),
+                short=first > begin,
+            )
         except BaseException as error:  # whoever waits is told
             with self._lock:
                 self._loading.remove(loading)
@@ -190,8 +219,7 @@ class Backtests:
             self._loading.remove(loading)
             self._kept = [r for r in self._kept if not (r.span == made.span and r.need.within(made.need))]
             self._kept.append(made)
-            while len(self._kept) > 1 and sum(r.bytes for r in self._kept) > self.most:
-                del self._kept[0]
+            self._drop()
         loading.done.set_result(made)
 
     def _read_all(self, loading: Loading, before: int, metric: str, begin: int, end: int) -> Columns:

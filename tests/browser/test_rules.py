@@ -3,26 +3,21 @@
 The voltage of the supply is judged at once and is never exactly 400 V, so that a low end dragged above it must raise.
 """
 
-import contextlib
 import re
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page
 
-from dashboards.auth import COOKIE
 from dashboards.node import open_ledger
-from tests.browser.visit import SHOTS, Visit
+from tests.browser.visit import SHOTS, Visit, signed_in
 from tests.servers import Up, wait_until
-from twin.access import Role
-from twin.clock import DAY, SystemClock
+from twin.clock import SystemClock
 from twin.episodes import Alarm, State
-from twin.errors import RefusedError
-from twin.ledger import Ledger, alarms, rules, users
+from twin.ledger import Ledger, alarms, rules
 from twin.settings import load
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
-PASSWORD = "a-long-enough-word"
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +27,8 @@ def ledger(twin: Up) -> Iterator[Ledger]:
     made.close()
 
 
-def visit_as(browser: Browser, twin: Up, ledger: Ledger, name: str, role: Role, path: str) -> Visit:
-    now = SystemClock().now()
-    with ledger.transaction() as connection, contextlib.suppress(RefusedError):  # from another test
-        users.add(connection, name, role, PASSWORD, by="test", at=now)
-    token = users.sign_in(ledger, name, PASSWORD, address="127.0.0.1", now=now, lasts=DAY)
-    visit = Visit(browser, f"{twin.url}/healthz")
-    visit.page.context.add_cookies([{"name": COOKIE, "value": token, "url": twin.url}])
-    visit.page.goto(twin.url + path)
+def visit_as(browser: Browser, twin: Up, role: str | None, path: str) -> Visit:
+    visit = Visit(browser, twin.url + path, cookies=signed_in(browser, twin, role) if role else None)
     visit.page.locator(".rules-totals").wait_for(timeout=60_000)
     return visit
 
@@ -89,7 +78,7 @@ def of_rule(ledger: Ledger, rule: str) -> list[Alarm]:
 
 
 def test_from_a_dragged_line_to_an_alarm_and_back(browser: Browser, twin: Up, ledger: Ledger) -> None:
-    visit = visit_as(browser, twin, ledger, "engineer", Role.ENGINEER, "/rules?rule=voltage")
+    visit = visit_as(browser, twin, "engineer", "/rules?rule=voltage")
     page = visit.page
     wait_until(lambda: page.locator(".levels-line").count() == 4, "two levels with two ends each are drawn")
     assert page.locator('[data-do="save"]').is_disabled(), "nothing is changed yet"
@@ -136,8 +125,8 @@ def test_from_a_dragged_line_to_an_alarm_and_back(browser: Browser, twin: Up, le
 
 
 def test_a_second_editor_gets_the_difference_and_decides(browser: Browser, twin: Up, ledger: Ledger) -> None:
-    mine = visit_as(browser, twin, ledger, "engineer", Role.ENGINEER, "/rules?rule=air-pm25")
-    other = visit_as(browser, twin, ledger, "other", Role.ENGINEER, "/rules?rule=air-pm25")
+    mine = visit_as(browser, twin, "engineer", "/rules?rule=air-pm25")
+    other = visit_as(browser, twin, "admin", "/rules?rule=air-pm25")
     for page, path, value in ((mine.page, "when.1.red", "260"), (other.page, "clear_after_s", "1800")):
         field(page, path).fill(value)
     before = in_force(ledger)
@@ -160,37 +149,28 @@ def test_a_second_editor_gets_the_difference_and_decides(browser: Browser, twin:
     other.page.context.close()
 
 
-@pytest.mark.parametrize("who", ["viewer", "visitor"])
-def test_who_may_only_look_may_try_but_not_save(browser: Browser, twin: Up, ledger: Ledger, who: str) -> None:
-    if who == "viewer":
-        visit = visit_as(browser, twin, ledger, "viewer", Role.VIEWER, "/rules?rule=air-pm25")
-    else:
-        visit = Visit(browser, f"{twin.url}/rules?rule=air-pm25")
-    page = visit.page
-    page.locator(".rules-totals").wait_for(timeout=60_000)
+@pytest.mark.parametrize(("role", "status"), [("viewer", 403), (None, 401)])
+def test_who_may_only_look_may_try_but_not_save(
+    browser: Browser, twin: Up, ledger: Ledger, role: str | None, status: int
+) -> None:
+    page = visit_as(browser, twin, role, "/rules?rule=air-pm25").page
     assert "管理" in page.locator(".rules-why").inner_text()
     field(page, "when.1.blue").fill("20")
     wait_until(lambda: totals(page)[1] > totals(page)[0], "the change is tried")
     assert page.locator('[data-do="save"]').is_disabled()
     assert page.locator('[data-do="remove"]').is_disabled()
     before = in_force(ledger)
-    status = page.evaluate(
-        """async () => {
-          const { version, rules } = await (await fetch("/api/v1/rules")).json();
-          return (await fetch("/api/v1/rules", {
-            method: "PUT", body: JSON.stringify({ rules: rules.slice(1), base: version, reason: "x" }) })).status;
-        }"""
-    )
-    assert status == (403 if who == "viewer" else 401)
+    client = twin.client(role)
+    book = client.get("/api/v1/rules").json()
+    refused = client.put("/api/v1/rules", json={"rules": book["rules"][1:], "base": before, "reason": "x"})
+    assert refused.status_code == status
     assert in_force(ledger) == before
-    page.screenshot(path=SHOTS / f"rules_{who}.png")
+    page.screenshot(path=SHOTS / f"rules_{role or 'visitor'}.png")
     page.context.close()
 
 
-def test_what_is_wrong_is_said_at_its_field_and_unsaved_changes_are_kept(
-    browser: Browser, twin: Up, ledger: Ledger
-) -> None:
-    visit = visit_as(browser, twin, ledger, "engineer", Role.ENGINEER, "/rules?rule=air-pm25&lang=zh")
+def test_what_is_wrong_is_said_at_its_field_and_unsaved_changes_are_kept(browser: Browser, twin: Up) -> None:
+    visit = visit_as(browser, twin, "engineer", "/rules?rule=air-pm25&lang=zh")
     page = visit.page
     field(page, "when.1.blue").fill("400")
     wrong = page.locator(".rules-thresholds > .rules-wrong")
@@ -211,8 +191,7 @@ def test_what_is_wrong_is_said_at_its_field_and_unsaved_changes_are_kept(
 
 
 def test_in_english(browser: Browser, twin: Up) -> None:
-    visit = Visit(browser, f"{twin.url}/rules?rule=traffic-district&lang=en")
-    visit.page.locator(".rules-totals").wait_for(timeout=60_000)
+    visit = visit_as(browser, twin, None, "/rules?rule=traffic-district&lang=en")
     wait_until(lambda: visit.page.locator(".levels-line").count() == 2, "its levels are drawn")
     text = visit.page.locator(".rules").inner_text()
     assert "Raise delay" in text

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from dashboards.backtests import OLD, Backtests, Period, Range
+from dashboards.backtests import IDLE, OLD, Backtests, Period, Range
 from dashboards.views.rules import drawn
 from tests.servers import wait_until
 from tests.zone import SMALL, T0
@@ -150,6 +150,23 @@ def test_the_longest_unused_is_dropped(store: Counted) -> None:
     assert len(store.asked) == before
     got(backtests, slow(40), span=kept[0].span)
     assert len(store.asked) == before + 1, "the first was dropped and is read again"
+
+
+def test_what_nobody_asks_for_is_dropped(store: Counted) -> None:
+    clock = ManualClock(NOW)
+    backtests = service(store, clock=clock)
+    exact = Period(0, NOW - DAY, NOW)
+    got(backtests, slow(40), span=exact)
+    clock.advance(IDLE)
+    backtests.forget()
+    assert backtests.bytes > 0
+    got(backtests, slow(40), span=exact)
+    clock.advance(IDLE)
+    backtests.forget()
+    assert backtests.bytes > 0, "it was asked for since"
+    clock.advance(1)
+    backtests.forget()
+    assert backtests.bytes == 0
 
 
 def test_what_cannot_fit_is_refused_before_it_is_read(store: Counted) -> None:

@@ -96,9 +96,13 @@ class History:
 
     @property
     def bytes(self) -> int:
-        """Of all arrays that are kept, each counted once."""
-        laid = [array for series, fresh, rows in self._laid.values() for array in (*_arrays(series), fresh, *rows)]
-        cuts = [array for series, fresh, blind in self._cut.values() for array in (*_arrays(series), fresh, blind)]
+        """Of all arrays that are kept, each counted once; may be asked from another thread."""
+        laid = [
+            array for series, fresh, rows in list(self._laid.values()) for array in (*_arrays(series), fresh, *rows)
+        ]
+        cuts = [
+            array for series, fresh, blind in list(self._cut.values()) for array in (*_arrays(series), fresh, blind)
+        ]
         arrays = [*(array for rows in self._rows.values() for array in rows), *laid, *cuts]
         return sum({id(array): array.nbytes for array in arrays}.values())
 
