@@ -1,5 +1,6 @@
 """The one ASGI application: Dash pages, the HTTP interface and the live feed."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,11 +11,12 @@ import dash
 from dash import ClientsideFunction, Input, Output, dcc, html
 from fastapi import FastAPI
 
-from dashboards import accounts, alarm_api, api, sign_in
+from dashboards import accounts, alarm_api, api, rules_api, sign_in
 from dashboards.auth import OURSELVES, Gate
+from dashboards.backtests import Backtests
 from dashboards.i18n import language_of
 from dashboards.node import Node, district_names
-from dashboards.pages import access, alarm_care, alarm_tabs, alarms, devices, scenarios, wall
+from dashboards.pages import access, alarm_care, alarm_tabs, alarms, devices, rules, scenarios, wall
 from twin.errors import LedgerError, RefusedError
 
 log = logging.getLogger("gaoxin.web")
@@ -27,11 +29,16 @@ _INDEX = """<!DOCTYPE html>
 <link rel="stylesheet" href="/assets/vendor/maplibre.css">
 <link rel="stylesheet" href="/assets/css/palette.css"><link rel="stylesheet" href="/assets/css/wall.css">
 <link rel="stylesheet" href="/assets/css/desk.css"><link rel="stylesheet" href="/assets/css/access.css">
-<link rel="stylesheet" href="/assets/css/alarms.css">{%css%}
+<link rel="stylesheet" href="/assets/css/alarms.css"><link rel="stylesheet" href="/assets/css/rules.css">{%css%}
 </head><body>{%app_entry%}<footer>{%config%}{%scripts%}
 <script>
 window.dash_clientside = Object.assign(window.dash_clientside || {}, {gaoxin: {
-  mount: async () => { (await import("/assets/js/wall.mjs")).mount(document.getElementById("wall")); return ""; },
+  mount: async () => {
+    (await import("/assets/js/wall.mjs")).mount(document.getElementById("wall"));
+    const rules = document.getElementById("rules");
+    if (rules) (await import("/assets/js/rules.mjs")).mount(rules);
+    return "";
+  },
   draw: async (spec, id) => {
     const place = document.getElementById(id);
     if (!place) return "";
@@ -46,17 +53,19 @@ import("/assets/js/session.mjs").then((session) => session.watch(window, () => l
 
 def build(node: Node) -> FastAPI:
     """The application on a node whose parts start and stop with it."""
+    backtests = Backtests(node.registry, node.store, node.clock, most_bytes=node.settings.web.backtest_mb << 20)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        import asyncio
-
         node.start()
         node.relay.attach(asyncio.get_running_loop())
         await _visit(app)
+        tidying = asyncio.create_task(_tidy(backtests))
         try:
             yield
         finally:
+            tidying.cancel()
+            await asyncio.to_thread(backtests.close)
             await asyncio.to_thread(node.stop)
 
     app = FastAPI(
@@ -70,6 +79,7 @@ def build(node: Node) -> FastAPI:
     )
     for kind, handler in api.ERROR_HANDLERS.items():
         app.add_exception_handler(kind, handler)
+    app.include_router(rules_api.router(node, backtests))
     app.include_router(sign_in.router(node))
     app.include_router(accounts.router(node))
     app.include_router(alarm_api.router(node))
@@ -81,6 +91,12 @@ def build(node: Node) -> FastAPI:
         Gate, ledger=node.ledger, settings=node.settings.access, clock=node.clock, refuse=api.answer_gate
     )
     return app
+
+
+async def _tidy(backtests: Backtests) -> None:
+    while True:
+        await asyncio.sleep(60)
+        backtests.forget()
 
 
 async def _visit(app: FastAPI) -> None:
@@ -136,6 +152,11 @@ def _pages(app: FastAPI, node: Node) -> None:
 
     dash.register_page("scenarios", path=scenarios.PATH, title="数智高新 · 情景演练", layout=scenarios_layout)
     scenarios.register(made, node)
+
+    def rules_layout(lang: str | None = None, rule: str | None = None, **_: Any) -> Any:
+        return rules.layout(language_of(lang, node.settings.language), rule)
+
+    dash.register_page("rules", path=rules.PATH, title="数智高新 · 阈值", layout=rules_layout)
 
     def access_layout(lang: str | None = None, **_: Any) -> Any:
         return access.layout(language_of(lang, node.settings.language))

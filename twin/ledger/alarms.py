@@ -366,3 +366,9 @@ def _act(connection: sa.Connection, alarm: Alarm, action: str, by: str, at: int,
     detail |= {"rule": alarm.rule, "on": alarm.subject, "text": text}
     audit.append(connection, by=by, at=at, action=f"alarm.{action}", subject=f"alarm {alarm.id}", detail=detail)
     return alarm
+
+
+def counts(connection: sa.Connection, since: int) -> dict[str, int]:
+    """How many alarms each rule has raised since then."""
+    wanted = sa.select(ALARM.c.rule, sa.func.count()).where(ALARM.c.opened >= since).group_by(ALARM.c.rule)
+    return {row[0]: row[1] for row in connection.execute(wanted)}
