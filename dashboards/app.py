@@ -9,7 +9,7 @@ import dash
 from dash import ClientsideFunction, Input, Output, dcc, html
 from fastapi import FastAPI
 
-from dashboards import api
+from dashboards import api, replay_api
 from dashboards.auth import Gate
 from dashboards.i18n import language_of
 from dashboards.node import Node
@@ -57,6 +57,7 @@ def build(node: Node) -> FastAPI:
     )
     for kind, handler in api.ERROR_HANDLERS.items():
         app.add_exception_handler(kind, handler)
+    app.include_router(replay_api.router(node))
     app.include_router(api.router(node))
     assert node.ledger is not None
     app.add_middleware(Gate, ledger=node.ledger, settings=node.settings.access, clock=node.clock)

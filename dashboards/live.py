@@ -18,12 +18,12 @@ from fastapi import WebSocket, WebSocketDisconnect
 
 from dashboards.i18n import Language
 from dashboards.views.wall import Trend, wall
-from ingest.watch import Ringing
 from ingest.worker import Status
 from simulators import stage as stages
 from simulators.scenarios import ScenarioError
 from twin import meters, mqtt, snapshot
 from twin.clock import SECOND, Clock
+from twin.episodes import Ringing
 from twin.errors import TheirError
 from twin.health import ZoneHealth
 from twin.kpi import Indicators

@@ -7,8 +7,6 @@ nothing: transitions happen at the time of the event, and recording one twice is
 """
 
 import logging
-from collections import Counter
-from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -16,33 +14,20 @@ import numpy.typing as npt
 
 from twin.alerts import Evaluator, Transition
 from twin.clock import SECOND
-from twin.episodes import OPEN, Alarm
+from twin.episodes import OPEN, Ringing, ringing
 from twin.errors import LedgerError, StoreError
-from twin.ledger import Ledger, alarms, rules, watch
+from twin.ledger import Ledger, alarms, gateways, rules, watch
 from twin.observation import Observation
 from twin.registry import Registry
+from twin.replay import Word
 from twin.rules import Book, default_rules
-from twin.store import Store
+from twin.store import FOREVER, Store
 
 log = logging.getLogger("gaoxin.alarms")
 
 KEPT_EVERY = 60 * SECOND
 ASKED_EVERY = SECOND
-SHOWN = 200  # alarms told to the screens; all are counted
 LATE = 600 * SECOND  # how far before the last state the store is asked again: what was received late is in it
-
-
-class Ringing(msgspec.Struct, frozen=True):
-    """The open alarms that nobody has shelved: `counts` by level (1 blue to 4 red) and by district, the first SHOWN of
-    them with the rules' names, unacknowledged first, and since when the ledger does not answer (None: it does)."""
-
-    at: int
-    counts: Mapping[int, int]
-    districts: Mapping[str, Mapping[int, int]]
-    unacknowledged: int
-    alarms: Sequence[Alarm]
-    names: Mapping[str, str]
-    away: int | None = None
 
 
 class Watch:
@@ -57,6 +42,9 @@ class Watch:
         self.evaluator = self._thawed(book, frozen, now)
         self.levels: npt.NDArray[np.uint8] = self.evaluator.levels.copy()
         self._pending: list[Transition] = []
+        self._words: list[Word] = []
+        with ledger.reading() as connection:
+            self.gateways = gateways.at(connection, FOREVER)
         self._away: int | None = None
         self._kept = self._asked = now
         self._ringing: Ringing | None = None
@@ -80,6 +68,10 @@ class Watch:
         self._pending += self.evaluator.step(observation)
 
     def gateway(self, name: str, online: bool, now: int) -> None:
+        word, before = Word(name, online, now), self.gateways.get(name)
+        self.gateways[name] = word
+        if not (online and (before is None or before.online)):
+            self._words.append(word)
         self._pending += self.evaluator.gateway(name, online, now)
 
     def turn(self, now: int) -> Ringing | None:
@@ -109,12 +101,13 @@ class Watch:
             watch.keep(connection, self.evaluator.freeze(), at=now)
 
     def _record(self, now: int) -> None:
-        if self._pending:
+        if self._pending or self._words:
             with self.ledger.transaction() as connection:
+                gateways.record(connection, self._words)
                 alarms.record(connection, self._pending, noticed=now)
             for t in self._pending:
                 log.info("%s %s: %s %s", t.rule, t.subject, t.kind, t.level.name.lower())
-            self._pending = []
+            self._pending, self._words = [], []
         self.levels = self.evaluator.levels.copy()
 
     def _ask(self, now: int) -> Ringing:
@@ -125,24 +118,9 @@ class Watch:
             log.info("rules of version %d are in force", book.version)
             self._pending += self.evaluator.adopt(book, now)
         self._away = None
-        by_district: dict[str, Counter[int]] = {}
-        for alarm in found:
-            by_district.setdefault(self._district(alarm.subject), Counter())[int(alarm.level)] += 1
-        self._ringing = Ringing(
-            now,
-            Counter(int(alarm.level) for alarm in found),
-            by_district,
-            sum(alarm.acknowledged_at is None for alarm in found),
-            found[:SHOWN],
-            {rule.id: rule.name for rule in book.rules},
-        )
+        names = {rule.id: rule.name for rule in book.rules}
+        self._ringing = ringing(found, names, self.registry, now)
         return self._ringing
-
-    def _district(self, subject: str) -> str:
-        kind, _, name = subject.partition(":")
-        if kind == "district" and name:
-            return name
-        return self.registry[subject].district if subject in self.registry else ""
 
     def _thawed(self, book: Book, frozen: bytes | None, now: int) -> Evaluator:
         if frozen is not None:

@@ -16,6 +16,7 @@ Two things are kept apart, after ISA-18.2 and IEC 62682: what the *process* says
 `fold` is all of the process's half, a pure function; `twin.ledger.alarms` keeps its result in one row.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 
@@ -212,6 +213,86 @@ def gateway_of(subject: str, registry: Registry) -> str:
     if subject.startswith(GATEWAY):
         return subject.removeprefix(GATEWAY)
     return registry[subject].gateway if subject in registry else ""
+
+
+SHOWN = 200  # alarms told to the screens; all are counted
+
+
+class Ringing(msgspec.Struct, frozen=True):
+    """The open alarms that nobody has shelved: `counts` by level (1 blue to 4 red) and by district, the first SHOWN of
+    them with the rules' names, unacknowledged first, and since when the ledger does not answer (None: it does)."""
+
+    at: int
+    counts: Mapping[int, int]
+    districts: Mapping[str, Mapping[int, int]]
+    unacknowledged: int
+    alarms: Sequence[Alarm]
+    names: Mapping[str, str]
+    away: int | None = None
+
+
+def ringing(alarms: Sequence[Alarm], names: Mapping[str, str], registry: Registry, now: int) -> Ringing:
+    """`alarms`: those that ring, in the order of `urgency`."""
+    by_district: dict[str, Counter[int]] = {}
+    for alarm in alarms:
+        by_district.setdefault(district_of(alarm.subject, registry), Counter())[int(alarm.level)] += 1
+    return Ringing(
+        now,
+        Counter(int(alarm.level) for alarm in alarms),
+        by_district,
+        sum(alarm.acknowledged_at is None for alarm in alarms),
+        alarms[:SHOWN],
+        names,
+    )
+
+
+def urgency(alarm: Alarm) -> tuple[int, int, int, int]:
+    """The order in which open alarms are shown: the unacknowledged first, then the highest level, then the newest."""
+    return alarm.acknowledged_at is not None, -alarm.level, -alarm.opened, -alarm.id
+
+
+class Episodes:
+    """Alarms over a past span: what was said and done, folded up to an instant."""
+
+    def __init__(self) -> None:
+        self.open: dict[tuple[str, str], Alarm] = {}
+        self._shelved: dict[tuple[str, str], int] = {}
+        self._out: set[str] = set()
+
+    def say(self, transition: Transition, id: int) -> None:
+        key = transition.rule, transition.subject
+        after = fold(self.open.get(key), transition, id=id)
+        if after is None or after.closed is not None:
+            self.open.pop(key, None)
+        else:
+            self.open[key] = after
+
+    def do(self, action: str, *, by: str, at: int, alarm: int, rule: str, subject: str, until: int, to: str) -> None:
+        """What somebody did, in the words of the ledger; of an alarm that is over it changes nothing."""
+        match action:
+            case "acknowledge" | "assign":
+                for key, found in self.open.items():
+                    if found.id == alarm:
+                        change = (
+                            {"acknowledged_by": by, "acknowledged_at": at}
+                            if action == "acknowledge"
+                            else {"assigned_to": to or None}
+                        )
+                        self.open[key] = replace(found, **change)
+                        break
+            case "shelve":
+                self._shelved[rule, subject] = until
+            case "unshelve":
+                self._shelved.pop((rule, subject), None)
+            case "service.out":
+                self._out.add(subject)
+            case "service.in":
+                self._out.discard(subject)
+
+    def ringing(self, now: int) -> list[Alarm]:
+        """The open ones that nobody has put out of sight, the most urgent first."""
+        found = (a for k, a in self.open.items() if a.subject not in self._out and self._shelved.get(k, now) <= now)
+        return sorted(found, key=urgency)
 
 
 def subjects(

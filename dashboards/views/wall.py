@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 
 from dashboards.i18n import DOMAIN_LABELS, Language, age, translator
-from ingest.watch import Ringing
 from ingest.worker import Status
 from simulators.scenarios import stories
 from twin import kpi, standards
 from twin.clock import local
+from twin.episodes import Ringing
 from twin.observation import METRICS, Domain
 from twin.standards import Level
 from twin.store import Series

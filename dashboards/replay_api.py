@@ -1,0 +1,135 @@
+"""Replay over HTTP: the frames of a span, the wall's views, the time line, exact values, and how far the past goes.
+
+A span is `from`, `to` (exclusive) and `step` (seconds); `view` is `then` (as known then) or `now` (as known now): see
+`twin.replay`. What is asked for is bounded, so that no request can take the process down; a larger span is to be asked
+for in parts.
+"""
+
+import gzip
+import threading
+from hashlib import sha256
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+
+from dashboards.api import RequestError, moment_of
+from dashboards.i18n import language_of
+from dashboards.node import Node
+from dashboards.views.wall import wall
+from twin import kpi, replay
+from twin.clock import DAY, HOUR, SECOND
+from twin.past import Past
+from twin.replay import Span, View
+from twin.timeline import timeline as past_line
+
+MOST_STEPS = 3_600
+MOST_ROWS = 3_000_000  # observations read for one answer
+MOST_VIEWS = 240
+MOST_DAYS = 31
+AT_A_TIME = 2  # answers being made; the rest wait
+
+From = Annotated[str, Query(alias="from")]
+
+
+def router(node: Node) -> APIRouter:
+    api = APIRouter(prefix="/api/v1/replay", tags=["replay"])
+    settings = node.settings
+    assert node.ledger is not None
+    past = Past(
+        node.registry,
+        node.store,
+        node.ledger,
+        grace=settings.engine.grace_periods,
+        ahead=settings.ingest.future_s * SECOND,
+    )
+    busy = threading.BoundedSemaphore(AT_A_TIME)
+    grouping = kpi.Grouping(node.registry)
+    names = {d.id: d.name for d in node.registry}
+
+    @api.get("/frames")
+    def frames(request: Request, from_: From, to: str, step: float = 1, view: View = View.THEN) -> Response:
+        """The frames of a span as one chunk (twin/replay.py has its form): a key, then what changes at each step."""
+        span = _span(past, from_, to, step, node.clock.now(), MOST_STEPS)
+        with busy:
+            body = replay.encode(past.chunk(view, span))
+        return _lasting(request, body, "application/octet-stream", settled=_settled(node, view, span))
+
+    @api.get("/views")
+    def views(
+        request: Request, from_: From, to: str, step: float = 60, view: View = View.THEN, lang: str | None = None
+    ) -> Response:
+        """What the wall says at each step of a span: [{at, view}]."""
+        span = _span(past, from_, to, step, node.clock.now(), MOST_VIEWS)
+        language = language_of(lang, settings.language)
+        with busy:
+            found = [
+                {
+                    "at": m.at,
+                    "view": wall(
+                        kpi.indicators(grouping, m.zone, m.hours, m.at),
+                        language,
+                        simulated=settings.simulate.on,
+                        ringing=m.ringing,
+                        names=names,
+                    ),
+                }
+                for m in past.moments(view, span)
+            ]
+        return _lasting(request, msgspec.json.encode(found), "application/json", settled=_settled(node, view, span))
+
+    @api.get("/timeline")
+    def timeline(request: Request, from_: From, to: str, view: View = View.THEN) -> Response:
+        """What happened in a range, for a time line: counts by bucket (`at` is where each begins; `width` ms), open
+        alarms by level and devices not known at that time, gateways that were away, and what was told or changed.
+        """
+        now = node.clock.now()
+        begin, end = moment_of("from", from_, now), min(moment_of("to", to, now), now)
+        if not begin < end <= begin + MOST_DAYS * DAY:
+            raise RequestError(422, f"from ({begin}) to ({end}): allowed are up to {MOST_DAYS} days of the past")
+        with busy:
+            body = msgspec.json.encode(past_line(past, view, begin, end))
+        return _lasting(request, body, "application/json", settled=False)
+
+    return api
+
+
+def _span(past: Past, from_: str, to: str, step: float, now: int, most: int) -> Span:
+    """Raises RequestError saying what is allowed."""
+    begin, end = moment_of("from", from_, now), moment_of("to", to, now)
+    if begin >= end:
+        raise RequestError(422, f"from ({begin}) must be before to ({end})", parameter="from")
+    if begin > now:
+        raise RequestError(422, f"from ({begin}) is in the future; the present is {now}", parameter="from")
+    if not 1 <= step <= 86_400:
+        raise RequestError(422, f"step={step:g}: allowed are 1 to 86400 seconds", parameter="step")
+    # Of the future nothing is known: the last frame is that of the present
+    span = Span(begin, min(end, now + 1), round(step * SECOND))
+    if span.steps > most:
+        raise RequestError(422, f"{span.steps} steps: at most {most} in one answer; ask for parts", parameter="to")
+    if past.rows(span) > MOST_ROWS:
+        raise RequestError(
+            422, "too much for one answer: ask for a shorter span, or for steps of an hour", parameter="to"
+        )
+    return span
+
+
+def _settled(node: Node, view: View, span: Span) -> bool:
+    """Whether the answer will be the same for ever: all that was known of it by then has been stored."""
+    return view is View.THEN and node.clock.now() - span.end > HOUR
+
+
+def _lasting(request: Request, body: bytes, kind: str, settled: bool) -> Response:
+    """A body that a browser may keep: for ever when it is settled, else to be asked for again by its ETag."""
+    tag = f'"{sha256(body).hexdigest()[:24]}"'
+    headers = {
+        "ETag": tag,
+        "Vary": "Accept-Encoding, Cookie",
+        "Cache-Control": "private, max-age=86400, immutable" if settled else "private, no-cache",
+    }
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        body = gzip.compress(body, 6, mtime=0)
+        headers["Content-Encoding"] = "gzip"
+    return Response(body, media_type=kind, headers=headers)
