@@ -259,9 +259,9 @@ class Episodes:
         self._shelved: dict[tuple[str, str], int] = {}
         self._out: set[str] = set()
 
-    def say(self, transition: Transition, id: int) -> None:
+    def say(self, transition: Transition, *, id: int, group: str) -> None:
         key = transition.rule, transition.subject
-        after = fold(self.open.get(key), transition, id=id)
+        after = fold(self.open.get(key), transition, id=id, group=group)
         if after is None or after.closed is not None:
             self.open.pop(key, None)
         else:
@@ -291,8 +291,8 @@ class Episodes:
 
     def ringing(self, now: int) -> list[Alarm]:
         """The open ones that nobody has put out of sight, the most urgent first."""
-        found = (a for k, a in self.open.items() if a.subject not in self._out and self._shelved.get(k, now) <= now)
-        return sorted(found, key=urgency)
+        there = (replace(a, shelved_until=self._shelved.get(key)) for key, a in self.open.items())
+        return sorted((a for a in there if a.subject not in self._out and not a.hidden(now)), key=urgency)
 
 
 def subjects(

@@ -113,29 +113,32 @@ class Past:
         events: list[tuple[int, int, recalled.Said | recalled.Done]] = [(s.at, 0, s) for s in told]
         events += [(d.at, 1, d) for d in recalled.done(connection, {s.alarm for s in told}, span.last)]
         events.sort(key=lambda e: e[:2])
-        books = [(v.at, v.version) for v in reversed(rules.versions(connection)) if v.at <= span.last]
-        names = {version: _names(rules.at_version(connection, version)) for version in _needed(books, span)}
-        return self._folded(span, events, books, names)
+        since = [(v.at, v.version) for v in reversed(rules.versions(connection)) if v.at <= span.last]
+        needed = {s.transition.version for s in told} | set(_in_force(since, span))
+        books = {v: rules.at_version(connection, v) for _, v in since if v in needed}
+        return self._folded(span, events, since, books)
 
     def _folded(
         self,
         span: Span,
         events: Sequence[tuple[int, int, recalled.Said | recalled.Done]],
-        books: Sequence[tuple[int, int]],
-        names: Mapping[int, Mapping[str, str]],
+        since: Sequence[tuple[int, int]],
+        books: Mapping[int, Book],
     ) -> Iterator[Ringing]:
-        episodes, following, book = Episodes(), 0, 0
+        names = {v: {rule.id: rule.name for rule in book.rules} for v, book in books.items()}
+        groups = {(v, rule.id): rule.group for v, book in books.items() for rule in book.rules}
+        episodes, following = Episodes(), 0
         for k in range(span.steps):
             now = span.begin + k * span.step
             while following < len(events) and events[following][0] <= now:
                 match events[following][2]:
-                    case recalled.Said() as said:
-                        episodes.say(said.transition, said.alarm)
+                    case recalled.Said(transition=t, alarm=alarm):
+                        episodes.say(t, id=alarm, group=groups.get((t.version, t.rule), ""))
                     case recalled.Done() as done:
                         episodes.do(**msgspec.structs.asdict(done))
                 following += 1
-            book = max((version for at, version in books if at <= now), default=0)
-            yield ringing(episodes.ringing(now), names.get(book, {}), self.registry, now)
+            version = max((v for at, v in since if at <= now), default=0)
+            yield ringing(episodes.ringing(now), names.get(version, {}), self.registry, now)
 
     def zone(self, view: View, at: int) -> dict[str, Observation]:
         """The last observation of each device at `at`."""
@@ -256,14 +259,10 @@ class Past:
         return _Steps(self.registry, said, step, self._shown)
 
 
-def _needed(books: Sequence[tuple[int, int]], span: Span) -> list[int]:
+def _in_force(since: Sequence[tuple[int, int]], span: Span) -> list[int]:
     """The versions in force at some time of the span, of all (since, version) up to its end."""
-    before = [version for at, version in books if at <= span.begin]
-    return before[-1:] + [version for at, version in books if at > span.begin]
-
-
-def _names(book: Book) -> dict[str, str]:
-    return {rule.id: rule.name for rule in book.rules}
+    before = [version for at, version in since if at <= span.begin]
+    return before[-1:] + [version for at, version in since if at > span.begin]
 
 
 class _Steps:

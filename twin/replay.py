@@ -196,8 +196,8 @@ def fold(
     rises: Sequence[Rise],
     shown: Shown,
 ) -> Chunk:
-    """The frames of a span. `known`, `gone` (when a device's gateway was last lost, NEVER when it is there) and `levels`
-    are as of its begin; `said`, `words` and `rises` what came after, in the order of time."""
+    """The frames of a span. `known`, `gone` (when a device's gateway was last lost, NEVER when it is there) and
+    `levels` are as of its begin; `said`, `words` and `rises` what came after, in the order of time."""
     n = len(registry)
     rows = [_rows(view, span, part, known.at, shown) for part in said]
     row_device = np.concatenate([np.arange(n), *(r.device for r in rows)])
