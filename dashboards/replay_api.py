@@ -7,11 +7,14 @@ for in parts.
 
 import gzip
 import threading
+from collections.abc import Sequence
+from difflib import get_close_matches
 from hashlib import sha256
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from dashboards.api import RequestError, moment_of
 from dashboards.i18n import language_of
@@ -19,15 +22,32 @@ from dashboards.node import Node
 from dashboards.views.wall import wall
 from twin import kpi, replay
 from twin.clock import DAY, HOUR, SECOND
+from twin.ledger import rules
 from twin.past import Past
 from twin.replay import Span, View
+from twin.rerun import rerun
+from twin.rules import Book, Rule, validate
 from twin.timeline import timeline as past_line
 
 MOST_STEPS = 3_600
 MOST_ROWS = 3_000_000  # observations read for one answer
 MOST_VIEWS = 240
-MOST_DAYS = 31
+MOST_RANGE = 31 * DAY  # on one time line
+MOST_RERUN = 2 * DAY
+MOST_TOLD = 20_000  # transitions
 AT_A_TIME = 2  # answers being made; the rest wait
+
+
+class Rerun(BaseModel):
+    """A range, and the rules to be tried on it: those of a `version`, or `rules` as the rulebook has them."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    from_: str = Field(alias="from")
+    to: str
+    version: int | None = None
+    rules: list[dict[str, Any]] | None = Field(None, max_length=100)
+
 
 From = Annotated[str, Query(alias="from")]
 
@@ -83,15 +103,107 @@ def router(node: Node) -> APIRouter:
         """What happened in a range, for a time line: counts by bucket (`at` is where each begins; `width` ms), open
         alarms by level and devices not known at that time, gateways that were away, and what was told or changed.
         """
-        now = node.clock.now()
-        begin, end = moment_of("from", from_, now), min(moment_of("to", to, now), now)
-        if not begin < end <= begin + MOST_DAYS * DAY:
-            raise RequestError(422, f"from ({begin}) to ({end}): allowed are up to {MOST_DAYS} days of the past")
+        begin, end = _range(node, from_, to, MOST_RANGE)
         with busy:
             body = msgspec.json.encode(past_line(past, view, begin, end))
         return _lasting(request, body, "application/json", settled=False)
 
+    @api.get("/extent")
+    def extent() -> Response:
+        """From when to when there is something to replay: the first reading stored, and the present."""
+        return _json({"from": node.store.begins(), "to": node.clock.now()})
+
+    @api.get("/values")
+    def values(at: str, view: View = View.THEN, devices: str | None = None) -> Response:
+        """Exact values at a time: of each device (`devices`: ids parted by commas; default all) its last observation,
+        whether that still counted (known, unknown or never), and its alarm level.
+        """
+        instant, wanted = _instant(node, at), _wanted(node, devices)
+        with busy:
+            zone = past.moment(view, instant).zone
+        known = zone.known(instant)
+        found = [
+            {
+                "device": name,
+                "state": "never" if zone.last[i] is None else "known" if known[i] else "unknown",
+                "level": int(zone.level[i]),
+                "observation": zone.last[i],
+            }
+            for name in wanted
+            for i in (node.registry.index[name],)
+        ]
+        return _json({"at": instant, "view": view, "devices": found})
+
+    @api.get("/differences")
+    def differences(at: str) -> Response:
+        """The devices of which something else was known then than is known now, and why: `late`, `corrected`, `ahead`
+        (its clock) or `alarm`.
+        """
+        instant = _instant(node, at)
+        with busy:
+            return _json({"at": instant, "devices": past.differences(instant)})
+
+    @api.post("/rerun")
+    def run_again(asked: Rerun) -> Response:
+        """What the rules of a version, or a draft, would have made of a range, on all that is stored today. What is
+        told begins before `from` by the rules' delays, so that what was open then is there.
+        """
+        begin, end = _range(node, asked.from_, asked.to, MOST_RERUN)
+        assert node.ledger is not None
+        if (asked.version is None) == (asked.rules is None):
+            raise RequestError(422, "give either version or rules", parameter="version")
+        drafted = _drafted(node, asked.rules or [])
+        with node.ledger.reading() as connection:
+            book = Book(0, drafted) if asked.version is None else rules.at_version(connection, asked.version)
+        with busy:
+            found = rerun(node.registry, node.store, book.rules, book.version, begin, end)
+        return _json(
+            {"from": begin, "to": end, "version": book.version, "told": len(found), "transitions": found[:MOST_TOLD]}
+        )
+
     return api
+
+
+def _json(body: Any) -> Response:
+    return Response(msgspec.json.encode(body), media_type="application/json")
+
+
+def _instant(node: Node, at: str) -> int:
+    now = node.clock.now()
+    found = moment_of("at", at, now)
+    if found > now:
+        raise RequestError(422, f"at={at!r} is in the future; the present is {now}", parameter="at")
+    return found
+
+
+def _wanted(node: Node, devices: str | None) -> list[str]:
+    wanted = [d.id for d in node.registry] if devices is None else devices.split(",")
+    for device in wanted:
+        if device not in node.registry:
+            near = get_close_matches(device, node.registry.index, n=3)
+            raise RequestError(404, f"device {device!r} is not in the registry", parameter="devices", near=near)
+    return wanted
+
+
+def _range(node: Node, from_: str, to: str, most: int) -> tuple[int, int]:
+    now = node.clock.now()
+    begin, end = moment_of("from", from_, now), min(moment_of("to", to, now), now)
+    if not begin < end <= begin + most:
+        raise RequestError(
+            422, f"from ({begin}) to ({end}): allowed are up to {most // DAY} days of the past", parameter="from"
+        )
+    return begin, end
+
+
+def _drafted(node: Node, drafts: Sequence[Any]) -> tuple[Rule, ...]:
+    try:
+        drafted = tuple(msgspec.convert(draft, Rule) for draft in drafts)
+    except msgspec.ValidationError as error:
+        raise RequestError(422, f"rules: {error}", parameter="rules") from None
+    problems = [f"{rule.id}: {problem}" for rule in drafted for problem in validate(rule, node.registry)]
+    if problems:
+        raise RequestError(422, "; ".join(problems), parameter="rules")
+    return drafted
 
 
 def _span(past: Past, from_: str, to: str, step: float, now: int, most: int) -> Span:

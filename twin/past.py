@@ -6,6 +6,7 @@ after its last word. Where a step is longer than any silence that a device may k
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
@@ -34,6 +35,36 @@ class Moment(NamedTuple):
     zone: Snapshot
     hours: Hours
     ringing: Ringing
+
+
+class Why(StrEnum):
+    LATE = "late"  # a later reading had not come yet
+    CORRECTED = "corrected"  # another value was received since
+    AHEAD = "ahead"  # what was shown bears a time that was not yet
+    ALARM = "alarm"  # the alarm was noticed after it had happened
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """A device of which something else was known then than is known now; `shown`: the map shows it."""
+
+    device: str
+    why: Sequence[Why]
+    shown: bool
+    then: Observation | None
+    now: Observation | None
+    level_then: int
+    level_now: int
+
+
+def _why(then: Observation | None, now: Observation | None, levels: tuple[int, int]) -> list[Why]:
+    found = [Why.ALARM] if levels[0] != levels[1] else []
+    if then == now:
+        return found
+    if then is not None and (now is None or now.at < then.at):
+        return [*found, Why.AHEAD]
+    if then is not None and now is not None and now.at == then.at:
+        return [*found, Why.CORRECTED]
+    return [*found, Why.LATE]
 
 
 class Past:
@@ -83,14 +114,17 @@ class Past:
         with self.ledger.reading() as connection:
             words = [*gateways.at(connection, span.begin).values()]
             words += gateways.between(connection, span.begin, span.last)
-            panels = self._panels(view, span, connection)
+            told = recalled.transitions(connection, span.begin, span.last, noticed=then)
+            panels = self._panels(span, told, connection)
+        levels, rises = self._levels(span, told)
+        folded.level[:] = levels
         hours = Hours(self.registry, span.begin)
         # An hour more: a clock may run ahead
         first, known = air.complete(span.begin), span.last if then else None
         reported = self.store.rows(hours.stations, first, span.last + HOUR, known=known)
         reported.sort(key=lambda o: o.received if then else o.at)
         parts = [self._steps(view, span, zone, part) for part in self.said(view, span, zone)]
-        next_word = next_reported = 0
+        next_word = next_reported = next_rise = 0
         for k in range(span.steps):
             at = span.begin + k * span.step
             for part in parts:
@@ -98,6 +132,9 @@ class Past:
             while next_word < len(words) and words[next_word].at <= at:
                 folded.gateway(*words[next_word])
                 next_word += 1
+            while next_rise < len(rises) and rises[next_rise].at <= at:
+                folded.level[rises[next_rise].device] = rises[next_rise].level
+                next_rise += 1
             while next_reported < len(reported):
                 one = reported[next_reported]
                 if (one.received if then else one.at) > at:
@@ -107,9 +144,25 @@ class Past:
             hours.forget(at)
             yield Moment(at, folded, hours, next(panels))
 
-    def _panels(self, view: View, span: Span, connection: sa.Connection) -> Iterator[Ringing]:
+    def moment(self, view: View, at: int) -> Moment:
+        return next(self.moments(view, Span(at, at + 1, 1)))
+
+    def differences(self, at: int) -> list["Difference"]:
+        """What is known now of the zone at `at`, and was not then."""
+        then, now = (self.moment(view, at).zone for view in View)
+        shown = [zone.bytes_at(at) for zone in (then, now)]
+        found = []
+        for i, device in enumerate(self.registry):
+            before, after = then.last[i], now.last[i]
+            levels = int(then.level[i]), int(now.level[i])
+            if before == after and levels[0] == levels[1]:
+                continue
+            seen = any(shown[0][part][i] != shown[1][part][i] for part in (0, 1))
+            found.append(Difference(device.id, _why(before, after, levels), seen, before, after, *levels))
+        return found
+
+    def _panels(self, span: Span, told: Sequence[recalled.Said], connection: sa.Connection) -> Iterator[Ringing]:
         """The alarm panel at each step."""
-        told = recalled.transitions(connection, span.begin, span.last, noticed=view is View.THEN)
         events: list[tuple[int, int, recalled.Said | recalled.Done]] = [(s.at, 0, s) for s in told]
         events += [(d.at, 1, d) for d in recalled.done(connection, {s.alarm for s in told}, span.last)]
         events.sort(key=lambda e: e[:2])

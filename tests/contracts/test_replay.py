@@ -18,6 +18,7 @@ from twin import kpi, replay, snapshot
 from twin.clock import DAY, HOUR, MINUTE, SECOND
 from twin.ledger import Ledger, sqlite_url
 from twin.observation import METRICS, Observation, columns
+from twin.past import Why
 from twin.replay import Span, View
 from twin.snapshot import NEVER_HEARD, UNKNOWN, Shown
 from twin.store import Said, Store
@@ -84,6 +85,10 @@ def holds(life: Life, begin: int) -> None:
             if moment.at not in life.shown:
                 continue
             shown = life.shown[moment.at]
+            assert [p.tolist() for p in moment.zone.bytes_at(moment.at)] == [
+                shown.value.tolist(),
+                shown.status.tolist(),
+            ]
             found = kpi.indicators(GROUPING, moment.zone, moment.hours, moment.at)
             assert msgspec.json.decode(msgspec.json.encode(found)) == msgspec.json.decode(shown.indicators)
             assert msgspec.json.decode(msgspec.json.encode(moment.ringing)) == msgspec.json.decode(shown.ringing)
@@ -147,6 +152,11 @@ def test_late_and_corrected_readings_part_the_two_views(blank: Path) -> None:
     assert [int(c.frame(20)[0][lot]) for c in (then, now)] == [40, 190], "corrected half a minute later"
     assert int(then.frame(40)[0][lot]) == 190
     assert [int(c.frame(40)[0][underpass]) for c in (then, now)] == [NEVER_HEARD, 60], "it came 35 s late"
+    instant = T0 + 20 * SECOND
+    [corrected] = life.past.differences(instant)
+    assert (corrected.device, list(corrected.why), corrected.shown) == ("pk-1", [Why.CORRECTED], True)
+    late = next(d for d in life.past.differences(T0 + 40 * SECOND) if d.device == "up-1")
+    assert (late.why[-1], late.then, late.shown) == (Why.LATE, None, True)
 
 
 @given(histories, st.integers(0, 400), st.sampled_from([2, 7, 60, 600]))

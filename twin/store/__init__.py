@@ -141,6 +141,10 @@ class Store(Protocol):
         corrections. "" for the metric: a row for whatever was said, its value 0."""
         ...
 
+    def begins(self) -> int | None:
+        """The time of the earliest row, UTC ms; None of an empty store."""
+        ...
+
     def density(self, domain: Domain, start: int, end: int, width: int) -> npt.NDArray[np.int64]:
         """How many rows a domain has in each `width` ms of start <= at < end; the last may be cut short."""
         ...

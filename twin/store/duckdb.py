@@ -326,6 +326,11 @@ class DuckDBStore:
             return Columns(np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0))
         return Columns(*(np.concatenate([b.column(i).to_numpy() for b in batches]) for i in range(3)))
 
+    def begins(self) -> int | None:
+        with self._cursor() as cursor:
+            first = [cursor.execute(f"SELECT min(time) FROM {domain}").fetchone() for domain in Domain]
+        return min((int(row[0]) for row in first if row and row[0] is not None), default=None)
+
     def density(self, domain: Domain, start: int, end: int, width: int) -> npt.NDArray[np.int64]:
         found = np.zeros(-((start - end) // width), np.int64)
         with self._cursor() as cursor:

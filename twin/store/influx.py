@@ -295,6 +295,15 @@ class InfluxStore:
         first[1:] = np.diff(at) != 0
         return Columns(np.full(int(first.sum()), position, np.int32), at[first], value[first])
 
+    def begins(self) -> int | None:
+        self._open()
+        first = [
+            series["values"][0][0] // _NS
+            for domain in Domain
+            for series in self._ask(f'SELECT "received" FROM {self._from(domain)} ORDER BY time LIMIT 1')
+        ]
+        return min(first, default=None)
+
     def density(self, domain: Domain, start: int, end: int, width: int) -> npt.NDArray[np.int64]:
         self._open()
         found = np.zeros(-((start - end) // width), np.int64)

@@ -124,6 +124,10 @@ class MemoryStore:
             np.array([found[p] for p in pairs], np.float64),
         )
 
+    def begins(self) -> int | None:
+        with self._lock:
+            return min((rows[0].at for rows in self._rows.values() if rows), default=None)
+
     def density(self, domain: Domain, start: int, end: int, width: int) -> npt.NDArray[np.int64]:
         at = self.said(domain, start, end).at
         return np.bincount((at - start) // width, minlength=-((start - end) // width))
