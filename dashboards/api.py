@@ -122,7 +122,7 @@ def _json(body: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(body), status, media_type="application/json")
 
 
-def _time(name: str, text: str | None, default: int) -> int:
+def moment_of(name: str, text: str | None, default: int) -> int:
     if text is None:
         return default
     try:
@@ -242,7 +242,7 @@ def router(node: Node) -> APIRouter:
         if view not in ("then", "now"):
             raise RequestError(422, f"view={view!r}: allowed are then and now", parameter="view")
         now = clock.now()
-        moment = _time("at", at, now)
+        moment = moment_of("at", at, now)
         if moment > now:
             raise RequestError(422, f"at={at!r} is in the future; the present is {now}", parameter="at")
         # 24 h is far beyond every device's grace: what is older is unknown at `moment` whatever it said
@@ -279,8 +279,8 @@ def router(node: Node) -> APIRouter:
         found = find(device)
         if metric not in found.metrics:
             raise RequestError(422, f"{device} does not measure {metric!r}", parameter="metric", allowed=found.metrics)
-        end = _time("to", to, clock.now())
-        start = _time("from", from_, end - DAY)
+        end = moment_of("to", to, clock.now())
+        start = moment_of("from", from_, end - DAY)
         if start >= end:
             raise RequestError(422, f"from ({start}) must be before to ({end})", parameter="from")
         if points is not None and not 1 <= points <= MOST_POINTS:
@@ -329,8 +329,8 @@ def router(node: Node) -> APIRouter:
     @api.get("/api/v1/truth", tags=["simulation"])
     def facts(from_: Annotated[str | None, Query(alias="from")] = None, to: str | None = None) -> Response:
         """Ground truth of what was simulated to go wrong in a range (default: the last 24 h)."""
-        end = _time("to", to, clock.now() + DAY)
-        start = _time("from", from_, clock.now() - DAY)
+        end = moment_of("to", to, clock.now() + DAY)
+        start = moment_of("from", from_, clock.now() - DAY)
         assert node.ledger is not None
         with node.ledger.reading() as connection:
             return _json({"from": start, "to": end, "facts": truth.between(connection, start, end)})

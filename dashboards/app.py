@@ -11,7 +11,7 @@ import dash
 from dash import ClientsideFunction, Input, Output, dcc, html
 from fastapi import FastAPI
 
-from dashboards import accounts, alarm_api, api, rules_api, sign_in
+from dashboards import accounts, alarm_api, api, replay_api, rules_api, sign_in
 from dashboards.auth import OURSELVES, Gate
 from dashboards.backtests import Backtests
 from dashboards.i18n import language_of
@@ -83,6 +83,7 @@ def build(node: Node) -> FastAPI:
     app.include_router(sign_in.router(node))
     app.include_router(accounts.router(node))
     app.include_router(alarm_api.router(node))
+    app.include_router(replay_api.router(node))
     app.include_router(api.router(node))
     _pages(app, node)
     assert node.ledger is not None

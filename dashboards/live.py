@@ -18,7 +18,6 @@ from fastapi import WebSocket, WebSocketDisconnect
 
 from dashboards.i18n import Language
 from dashboards.views.wall import Trend, wall
-from ingest.watch import Ringing
 from ingest.worker import Status
 from simulators import stage as stages
 from simulators.scenarios import ScenarioError
@@ -27,6 +26,7 @@ from twin.clock import SECOND, Clock
 from twin.errors import TheirError
 from twin.health import ZoneHealth
 from twin.kpi import Indicators
+from twin.ringing import Ringing
 from twin.settings import Broker
 from twin.truth import Answer, Stage
 

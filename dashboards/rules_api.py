@@ -12,10 +12,10 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from dashboards import auth
-from dashboards.api import RequestError, district_names
+from dashboards.api import RequestError
 from dashboards.backtests import Backtests, Period, Range, scope_of
 from dashboards.i18n import Language, language_of, translator
-from dashboards.node import Node
+from dashboards.node import Node, district_names
 from dashboards.views import rules as view
 from twin import backtest
 from twin import rules as rulebook

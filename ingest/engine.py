@@ -69,6 +69,9 @@ class Engine:
         for observation in store.latest().values():
             self.snapshot.fold(observation)
             self.health.remember(observation)
+        for word in self.watch.gateways.values() if self.watch else ():
+            self.snapshot.gateway(*word)
+            self.health.gateway(word.gateway, word.online)
 
     def feed(self, topic: str, payload: bytes, received: int, *, retained: bool = False) -> None:
         status = self.decoder.gateway(topic, payload)

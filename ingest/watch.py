@@ -15,9 +15,7 @@ whoever looked when: else the times of alarms would hang on how often the engine
 """
 
 import logging
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -26,57 +24,24 @@ import numpy.typing as npt
 from ingest.announcer import Announcer, Told
 from twin.alerts import Evaluator, Transition
 from twin.clock import SECOND
-from twin.episodes import GATEWAY, OPEN, Alarm, State
+from twin.episodes import OPEN, Alarm
 from twin.errors import LedgerError, StoreError
-from twin.ledger import Ledger, alarms, rules, watch
+from twin.ledger import Ledger, alarms, gateways, rules, watch
 from twin.observation import Observation
 from twin.registry import Registry
-from twin.rules import Book, Condition, default_rules
-from twin.standards import Level
-from twin.store import Store
+from twin.replay import Word
+from twin.ringing import Ringing, ringing
+from twin.rules import Book, default_rules
+from twin.store import FOREVER, Store
 
 log = logging.getLogger("gaoxin.alarms")
 
 KEPT_EVERY = 60 * SECOND
 ASKED_EVERY = SECOND
 AT_ONCE = SECOND // 5  # least time between two looks when there is news
-SHOWN = 200  # alarms told to the screens; all are counted
 PATIENCE = 30 * SECOND
 LOOKED_EVERY = SECOND // 2
 LATE = 600 * SECOND  # how far before the last state the store is asked again: what was received late is in it
-
-
-class Lost(msgspec.Struct, frozen=True):
-    """A lost gateway: so many of its devices have an alarm of their absence, for which it stands."""
-
-    gateway: str
-    devices: int
-    level: Level
-    opened: int
-    unacknowledged: bool
-
-
-class Ringing(msgspec.Struct, frozen=True):
-    """The open alarms that nobody has shelved: `counts` by level (1 blue to 4 red) and by district, the first SHOWN of
-    them with the rules' names, unacknowledged first, and since when the ledger does not answer (None: it does). What
-    stands behind a gateway in `lost` is counted once, by the gateway, and is not in `alarms`."""
-
-    at: int
-    counts: Mapping[int, int]
-    districts: Mapping[str, Mapping[int, int]]
-    unacknowledged: int
-    alarms: Sequence[Alarm]
-    names: Mapping[str, str]
-    away: int | None = None
-    lost: Sequence[Lost] = ()
-
-
-class Gateway(NamedTuple):
-    """A gateway's word, and when it was heard."""
-
-    name: str
-    online: bool
-    at: int
 
 
 class Watch:
@@ -89,18 +54,20 @@ class Watch:
         self.registry, self.ledger, self.wait = registry, ledger, wait
         self.announcer = Announcer(registry, told, now) if told else None
         self.open: Sequence[Alarm] = ()  # every open alarm at the last look, hidden ones as well
-        self._lost: frozenset[str] = frozenset()
         with ledger.transaction() as connection:
             book = rules.begin(connection, default_rules(), at=now)
             frozen = watch.state(connection)
         self.evaluator = self._thawed(book, frozen, now)
         self.levels: npt.NDArray[np.uint8] = self.evaluator.levels.copy()
         self._pending: list[Transition] = []
+        self._words: list[Word] = []
+        with ledger.reading() as connection:
+            self.gateways = gateways.at(connection, FOREVER)
         self._away: int | None = None
-        self._kept = self._asked = now
+        self._kept = self._asked = self._told = now
         self._store: Store | None = None  # to catch up from
         self._patient_until = self._look_at = now
-        self._held: list[Observation | Gateway] = []
+        self._held: list[Observation | Word] = []
         self._news = False  # recorded, and not yet told to the screens
         self._ringing: Ringing | None = None
         if frozen is None:
@@ -118,9 +85,12 @@ class Watch:
             self._pending += self.evaluator.step(observation)
 
     def gateway(self, name: str, online: bool, now: int) -> None:
-        self._lost = self._lost - {name} if online else self._lost | {name}
+        word, before = Word(name, online, now), self.gateways.get(name)
+        self.gateways[name] = word
+        if not (online and (before is None or before.online)):
+            self._words.append(word)
         if self._store is not None:
-            self._held.append(Gateway(name, online, now))
+            self._held.append(word)
         else:
             self._pending += self.evaluator.gateway(name, online, now)
 
@@ -146,8 +116,8 @@ class Watch:
             self._pending += self.evaluator.tick(observation.received - self.wait)
             self.step(observation)
         for heard in self._held:
-            if isinstance(heard, Gateway):
-                self.gateway(*heard)
+            if isinstance(heard, Word):
+                self._pending += self.evaluator.gateway(*heard)
             else:
                 self.step(heard)
         self._held = []
@@ -156,6 +126,11 @@ class Watch:
     @property
     def names(self) -> dict[str, str]:
         return {rule.id: rule.name for rule in self.evaluator.book.rules}
+
+    @property
+    def lost(self) -> frozenset[str]:
+        """The gateways that are away."""
+        return frozenset(name for name, word in self.gateways.items() if not word.online)
 
     def turn(self, now: int) -> Ringing | None:
         """Record what happened up to `now`; the open alarms when they are to be told again."""
@@ -168,8 +143,10 @@ class Watch:
             self._record(now)
             if now >= self._kept + KEPT_EVERY:
                 self.keep(now)
-            if now >= self._asked + (AT_ONCE if self._news else ASKED_EVERY):
-                self._asked, self._news = now, False
+            if now >= self._asked + ASKED_EVERY or (self._news and now >= self._told + AT_ONCE):
+                if now >= self._asked + ASKED_EVERY:
+                    self._asked = now
+                self._told, self._news = now, False
                 return self._ask(now)
         except LedgerError as error:
             if self._away is None:
@@ -190,19 +167,20 @@ class Watch:
             watch.keep(connection, self.evaluator.freeze(), at=now)
 
     def _record(self, now: int) -> None:
-        if self._pending:
+        if self._pending or self._words:
             try:
                 with self.ledger.transaction() as connection:
+                    gateways.record(connection, self._words)
                     alarms.record(connection, self._pending, noticed=now)
                     if self.announcer:
-                        self.announcer.announce(connection, self.evaluator.book, self._lost, now)
+                        self.announcer.announce(connection, self.evaluator.book, self.lost, now)
             except LedgerError:
                 if self.announcer:
                     self.announcer.forget()
                 raise
             for t in self._pending:
                 log.info("%s %s: %s %s", t.rule, t.subject, t.kind, t.level.name.lower())
-            self._pending = []
+            self._pending, self._words = [], []
         self.levels = self.evaluator.levels.copy()
 
     def _ask(self, now: int) -> Ringing:
@@ -210,64 +188,17 @@ class Watch:
         with self.ledger.reading() as connection:
             newest = rules.current(connection)
             self.open = alarms.find(connection, alarms.Filter(states=OPEN), now=now, limit=None)
-            wanted = self.announcer is not None and self.announcer.wants(connection, book, self._lost, now)
+            wanted = self.announcer is not None and self.announcer.wants(connection, book, self.lost, now)
         if newest.version != book.version:
             log.info("rules of version %d are in force", newest.version)
             self._pending += self.evaluator.adopt(newest, now - self.wait)
         if wanted and self.announcer:
             with self.ledger.transaction() as connection:
-                self.announcer.announce(connection, self.evaluator.book, self._lost, now)
+                self.announcer.announce(connection, self.evaluator.book, self.lost, now)
         self._away = None
-        self._ringing = self._rings(newest, now)
-        return self._ringing
-
-    def _rings(self, book: Book, now: int) -> Ringing:
         shown = [alarm for alarm in self.open if not alarm.hidden(now)]
-        behind = self._behind(shown, book)
-        stand_for = {alarm.id for of in behind.values() for alarm in of}
-        speaking = [alarm for alarm in shown if alarm.id not in stand_for]
-        counted: list[tuple[str, Level]] = [(self._district(a.subject), a.level) for a in speaking]
-        known = {alarm.subject for alarm in speaking}
-        lost = []
-        for gateway, of in sorted(behind.items()):
-            level = max(alarm.level for alarm in of)
-            waits = any(alarm.acknowledged_at is None for alarm in of)
-            lost.append(
-                Lost(gateway, len({a.subject for a in of}), level, min(a.opened for a in of), unacknowledged=waits)
-            )
-            if GATEWAY + gateway not in known:
-                counted.append((self._district(of[0].subject), level))
-        by_district: dict[str, Counter[int]] = {}
-        for district, level in counted:
-            by_district.setdefault(district, Counter())[int(level)] += 1
-        return Ringing(
-            now,
-            Counter(int(level) for _, level in counted),
-            by_district,
-            sum(a.state is State.UNACKNOWLEDGED for a in speaking)
-            + sum(g.unacknowledged and GATEWAY + g.gateway not in known for g in lost),
-            speaking[:SHOWN],
-            self.names,
-            lost=lost,
-        )
-
-    def _behind(self, shown: Sequence[Alarm], book: Book) -> dict[str, list[Alarm]]:
-        """The absences for which a lost gateway stands, by gateway."""
-        silence = {r.id for r in book.rules if r.when and all(t.condition is Condition.ABSENT for t in r.when)}
-        absent = [a for a in shown if a.rule in silence]
-        lost = self._lost | {a.subject.removeprefix(GATEWAY) for a in absent if a.subject.startswith(GATEWAY)}
-        found: dict[str, list[Alarm]] = {}
-        for alarm in absent:
-            gateway = self.registry[alarm.subject].gateway if alarm.subject in self.registry else ""
-            if gateway in lost:
-                found.setdefault(gateway, []).append(alarm)
-        return found
-
-    def _district(self, subject: str) -> str:
-        kind, _, name = subject.partition(":")
-        if kind == "district" and name:
-            return name
-        return self.registry[subject].district if subject in self.registry else ""
+        self._ringing = ringing(shown, newest, self.lost, self.registry, now)
+        return self._ringing
 
     def _thawed(self, book: Book, frozen: bytes | None, now: int) -> Evaluator:
         if frozen is not None:

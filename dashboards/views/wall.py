@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 
 from dashboards.i18n import DOMAIN_LABELS, Language, age, translator
-from ingest.watch import Lost, Ringing
 from ingest.worker import Status
 from simulators.scenarios import stories
 from twin import kpi, standards
 from twin.clock import local
 from twin.episodes import Alarm
 from twin.observation import METRICS, Domain
+from twin.ringing import Lost, Ringing
 from twin.standards import Level
 from twin.store import Series
 from twin.truth import Stage

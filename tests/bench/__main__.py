@@ -173,6 +173,12 @@ def stores() -> None:
     store.main()
 
 
+def replay() -> None:
+    from tests.bench import replay
+
+    replay.main()
+
+
 def alerts() -> None:
     from tests.bench import alerts
 
@@ -213,6 +219,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "start": start,
     "latency": latency,
     "stores": stores,
+    "replay": replay,
     "alerts": alerts,
     "alarms": alarms,
     "simulate": simulate,

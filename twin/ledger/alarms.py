@@ -246,27 +246,22 @@ def transitions(
 ) -> list[Transition]:
     """Those of [begin, end) by their own time, as said; `known_by` leaves out what was noticed later."""
     c = TRANSITION.c
-    wanted = sa.select(c.rule, c.version, c.subject, c.at, c.kind, c.level, c.was, c.value, c.reason, c.flapping)
-    wanted = wanted.where(c.at >= begin, c.at < end).order_by(c.at, c.id)
+    wanted = sa.select(*SAID).where(c.at >= begin, c.at < end).order_by(c.at, c.id)
     if known_by is not None:
         wanted = wanted.where(c.noticed <= known_by)
     if alarm is not None:
         wanted = wanted.where(c.alarm == alarm)
-    return [
-        Transition(
-            rule=r.rule,
-            version=r.version,
-            subject=r.subject,
-            at=r.at,
-            kind=Kind(r.kind),
-            level=Level(r.level),
-            was=Level(r.was),
-            value=r.value,
-            reason=Reason(r.reason),
-            flapping=r.flapping,
-        )
-        for r in connection.execute(wanted)
-    ]
+    return [transition_of(row) for row in connection.execute(wanted)]
+
+
+SAID = tuple(TRANSITION.c[name] for name in Transition.__struct_fields__)
+
+
+def transition_of(row: Any) -> Transition:
+    """Of a row with the columns SAID."""
+    values = {name: row._mapping[name] for name in Transition.__struct_fields__}
+    named = {"kind": Kind(row.kind), "level": Level(row.level), "was": Level(row.was), "reason": Reason(row.reason)}
+    return Transition(**values | named)
 
 
 def notes(connection: sa.Connection, alarm: int) -> list[Note]:
