@@ -202,7 +202,7 @@ def test_the_report_measures_what_was_raised(twin: Up) -> None:
 
 
 def test_a_kill_loses_no_alarm_and_no_notice(twin: Up, hook: Web) -> None:
-    """kill -9 with a notice on its way, and an alarm that is over meanwhile: afterwards ledger, broker and service agree."""
+    """kill -9 with a notice on its way and an alarm that is over meanwhile: ledger, broker and service agree after."""
     for device in DEVICES:
         alarm_of(twin, device)
     # An alarm that no ledger knows: what an engine of before may have left
