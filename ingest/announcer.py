@@ -25,7 +25,7 @@ from twin.observation import METRICS
 from twin.registry import Registry
 from twin.rules import Book, Condition, Rule, Term
 from twin.silences import Silence
-from twin.wording import Translate
+from twin.wording import PERCENT, Translate
 
 SETTLE = 10 * SECOND
 AHEAD = 60 * MINUTE  # silences that begin within it are known to a plan; at its end it is made again
@@ -100,11 +100,13 @@ class Announcer:
 
 
 def scale(rule: Rule) -> tuple[str, int]:
-    """The unit (UCUM) and the decimals of what the rule's first condition looks at."""
+    """The unit (UCUM; PERCENT for a share) and the decimals of what the rule's first condition looks at."""
     term: Term = rule.when[0]
     metric = METRICS.get(term.metric)
     if term.condition is Condition.ABSENT or metric is None:
         return "s", 0
-    if term.of:
-        return "1", max(metric.decimals, 2)
-    return metric.unit + ("/min" if term.condition is Condition.RATE else ""), metric.decimals
+    rate = "/min" if term.condition is Condition.RATE else ""
+    share = term.of or (metric.unit == "1" and metric.low == 0 and metric.decimals)
+    if share:
+        return ("1/min" if rate else PERCENT), max(metric.decimals, 2)
+    return metric.unit + rate, metric.decimals

@@ -235,21 +235,18 @@ def _threshold(rule: Rule | None, level: Level, _: Translate) -> str:
 
 
 def _message(alarm: Alarm, rule: Rule, with_: Context) -> str:
-    """The rule's message with its places filled; as it stands where they cannot be."""
-    _ = with_.translate
     unit, decimals = scale(rule)
     level = alarm.level or alarm.highest
-    places = {
-        "name": with_.place(alarm.subject),
-        "value": wording.shown(alarm.value, "", decimals, _),
-        "unit": wording.unit(unit, _),
-        "threshold": wording.shown(rule.when[0].thresholds.get(level), "", decimals, _),
-        "level": _(NAMES[level]),
-    }
-    try:
-        return _(rule.message).format_map(places) if rule.message else ""
-    except (KeyError, ValueError, IndexError, AttributeError):
-        return _(rule.message)
+    return wording.filled(
+        rule.message,
+        with_.translate,
+        name=with_.place(alarm.subject),
+        value=alarm.value,
+        threshold=rule.when[0].thresholds.get(level),
+        code=unit,
+        decimals=decimals,
+        level=with_.translate(NAMES[level]),
+    )
 
 
 def _story(said_of_it: Sequence[Transition], notes: Sequence[Note], with_: Context) -> tuple[Moment, ...]:
@@ -317,21 +314,22 @@ def chart(alarm: Alarm, wanted: Curve, found: Any, with_: Context) -> dict[str, 
     rule = with_.rule(alarm.rule)
     assert rule is not None
     unit = scale(rule)[0] if wanted.compared else METRICS[wanted.metric].unit
+    factor = 100 if unit == wording.PERCENT else 1
     series: list[dict[str, Any]] = [
         {
             "name": _(METRICS[wanted.metric].label),
             "at": found.at.tolist(),
-            "values": [None if v != v else v / wanted.divisor for v in found.mean.tolist()],
+            "values": [None if v != v else factor * v / wanted.divisor for v in found.mean.tolist()],
             "colour": "#35c6f4",
         }
     ]
     for level, threshold in rule.when[0].thresholds.items() if wanted.compared else ():
         for edge in threshold if isinstance(threshold, tuple) else (threshold,):
-            ends = {"at": [wanted.begin, wanted.end], "values": [edge, edge]}
+            ends = {"at": [wanted.begin, wanted.end], "values": [factor * edge] * 2}
             series.append({"name": said(level, _), "colour": COLOURS[level], "shade": False} | ends)
     return {
         "kind": "line",
-        "unit": wording.unit(unit, _),
+        "unit": unit if unit == wording.PERCENT else wording.unit(unit, _),
         "from": wanted.begin,
         "to": wanted.end,
         "series": series,

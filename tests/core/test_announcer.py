@@ -69,7 +69,7 @@ def reasons(ledger: Ledger) -> list[tuple[str, str]]:
 def test_an_alarm_is_announced_with_its_record_and_its_end(ledger: Ledger) -> None:
     watch = Watch(SMALL, ledger, T0, told=TOLD)
     occupied(watch, 0.95, START)
-    assert said(ledger) == [("duty", "first", "[yellow] Car park full · 设备 pk-1 0.950")]
+    assert said(ledger) == [("duty", "first", "[yellow] Car park full · 设备 pk-1 95.0 %")]
     occupied(watch, 1.0, START + SECOND)
     occupied(watch, 0.5, START + 2 * SECOND)
     assert reasons(ledger) == [("duty", "first"), ("duty", "rose"), ("duty", "resolved")]
