@@ -13,7 +13,7 @@ from dashboards import api, replay_api
 from dashboards.auth import Gate
 from dashboards.i18n import language_of
 from dashboards.node import Node
-from dashboards.pages import devices, scenarios, wall
+from dashboards.pages import devices, replay, scenarios, wall
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -22,7 +22,7 @@ _INDEX = """<!DOCTYPE html>
 <html lang="zh-CN"><head>{%metas%}<title>{%title%}</title><link rel="icon" href="/assets/favicon.svg">
 <link rel="stylesheet" href="/assets/vendor/maplibre.css">
 <link rel="stylesheet" href="/assets/css/palette.css"><link rel="stylesheet" href="/assets/css/wall.css">
-<link rel="stylesheet" href="/assets/css/desk.css">{%css%}
+<link rel="stylesheet" href="/assets/css/desk.css"><link rel="stylesheet" href="/assets/css/replay.css">{%css%}
 </head><body>{%app_entry%}<footer>{%config%}{%scripts%}
 <script>
 window.dash_clientside = Object.assign(window.dash_clientside || {}, {gaoxin: {
@@ -110,6 +110,11 @@ def _pages(app: FastAPI, node: Node) -> None:
 
     dash.register_page("scenarios", path=scenarios.PATH, title="数智高新 · 情景演练", layout=scenarios_layout)
     scenarios.register(made, node)
+
+    def replay_layout(lang: str | None = None, **_: Any) -> Any:
+        return replay.layout(language_of(lang, node.settings.language))
+
+    dash.register_page("replay", path=replay.PATH, title="数智高新 · 回放", layout=replay_layout)
     dash.register_page("wall", path=wall.PATH, title="数智高新 · 全景高新", layout=wall_layout)
     made.layout = html.Div([dcc.Location(id="url"), dash.page_container, html.Div(id="mounted", hidden=True)])
     made.clientside_callback(
