@@ -7,10 +7,11 @@ for in parts.
 
 import gzip
 import threading
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from hashlib import sha256
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
@@ -35,6 +36,7 @@ MOST_VIEWS = 240
 MOST_RANGE = 31 * DAY  # on one time line
 MOST_RERUN = 2 * DAY
 MOST_TOLD = 20_000  # transitions
+KEPT_BYTES = 32 << 20
 AT_A_TIME = 2  # answers being made; the rest wait
 
 
@@ -63,6 +65,7 @@ def router(node: Node) -> APIRouter:
         grace=settings.engine.grace_periods,
         ahead=settings.ingest.future_s * SECOND,
     )
+    kept = Kept(KEPT_BYTES)
     busy = threading.BoundedSemaphore(AT_A_TIME)
     grouping = kpi.Grouping(node.registry)
     names = {d.id: d.name for d in node.registry}
@@ -71,9 +74,14 @@ def router(node: Node) -> APIRouter:
     def frames(request: Request, from_: From, to: str, step: float = 1, view: View = View.THEN) -> Response:
         """The frames of a span as one chunk (twin/replay.py has its form): a key, then what changes at each step."""
         span = _span(past, from_, to, step, node.clock.now(), MOST_STEPS)
-        with busy:
-            body = replay.encode(past.chunk(view, span))
-        return _lasting(request, body, "application/octet-stream", settled=_settled(node, view, span))
+        settled = _settled(node, view, span)
+
+        def made() -> bytes:
+            with busy:
+                return replay.encode(past.chunk(view, span))
+
+        body = kept.get((view, span), node.clock.now(), made) if settled else _packed(made())
+        return _lasting(request, body, "application/octet-stream", settled=settled)
 
     @api.get("/views")
     def views(
@@ -96,7 +104,8 @@ def router(node: Node) -> APIRouter:
                 }
                 for m in past.moments(view, span)
             ]
-        return _lasting(request, msgspec.json.encode(found), "application/json", settled=_settled(node, view, span))
+        body = _packed(msgspec.json.encode(found))
+        return _lasting(request, body, "application/json", settled=_settled(node, view, span))
 
     @api.get("/timeline")
     def timeline(request: Request, from_: From, to: str, view: View = View.THEN) -> Response:
@@ -105,7 +114,7 @@ def router(node: Node) -> APIRouter:
         """
         begin, end = _range(node, from_, to, MOST_RANGE)
         with busy:
-            body = msgspec.json.encode(past_line(past, view, begin, end))
+            body = _packed(msgspec.json.encode(past_line(past, view, begin, end)))
         return _lasting(request, body, "application/json", settled=False)
 
     @api.get("/extent")
@@ -227,21 +236,54 @@ def _span(past: Past, from_: str, to: str, step: float, now: int, most: int) -> 
 
 
 def _settled(node: Node, view: View, span: Span) -> bool:
-    """Whether the answer will be the same for ever: all that was known of it by then has been stored."""
+    """Whether the answer stays the same: all that was known by then is stored, but for what waits in a spool."""
     return view is View.THEN and node.clock.now() - span.end > HOUR
 
 
-def _lasting(request: Request, body: bytes, kind: str, settled: bool) -> Response:
-    """A body that a browser may keep: for ever when it is settled, else to be asked for again by its ETag."""
-    tag = f'"{sha256(body).hexdigest()[:24]}"'
+class Body(NamedTuple):
+    packed: bytes  # gzip
+    tag: str
+
+
+def _packed(body: bytes) -> Body:
+    return Body(gzip.compress(body, 6, mtime=0), f'"{sha256(body).hexdigest()[:24]}"')
+
+
+class Kept:
+    """The answers asked for last, packed, for at most an hour: several watch the same past, and play it in a loop."""
+
+    def __init__(self, most: int) -> None:
+        """`most`: bytes."""
+        self._most, self._size = most, 0
+        self._lock = threading.Lock()
+        self._bodies: OrderedDict[tuple[View, Span], tuple[int, Body]] = OrderedDict()
+
+    def get(self, key: tuple[View, Span], now: int, made: Callable[[], bytes]) -> Body:
+        with self._lock:
+            found = self._bodies.get(key)
+            if found is not None and now - found[0] < HOUR:
+                self._bodies.move_to_end(key)
+                return found[1]
+        body = _packed(made())
+        with self._lock:
+            before = self._bodies.pop(key, None)
+            self._size += len(body.packed) - (len(before[1].packed) if before else 0)
+            self._bodies[key] = now, body
+            while self._size > self._most:
+                _, (_, oldest) = self._bodies.popitem(last=False)
+                self._size -= len(oldest.packed)
+        return body
+
+
+def _lasting(request: Request, body: Body, kind: str, settled: bool) -> Response:
+    """A body that a browser may keep: for an hour when it is settled, else to be asked for again by its ETag."""
     headers = {
-        "ETag": tag,
+        "ETag": body.tag,
         "Vary": "Accept-Encoding, Cookie",
-        "Cache-Control": "private, max-age=86400, immutable" if settled else "private, no-cache",
+        "Cache-Control": "private, max-age=3600, immutable" if settled else "private, no-cache",
     }
-    if request.headers.get("if-none-match") == tag:
+    if request.headers.get("if-none-match") == body.tag:
         return Response(status_code=304, headers=headers)
     if "gzip" in request.headers.get("accept-encoding", ""):
-        body = gzip.compress(body, 6, mtime=0)
-        headers["Content-Encoding"] = "gzip"
-    return Response(body, media_type=kind, headers=headers)
+        return Response(body.packed, media_type=kind, headers=headers | {"Content-Encoding": "gzip"})
+    return Response(gzip.decompress(body.packed), media_type=kind, headers=headers)

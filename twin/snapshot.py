@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twin import standards
-from twin.clock import local
+from twin.clock import HOUR, local
 from twin.observation import METRICS, Observation
 from twin.registry import Device, Registry
 from twin.store import Said
@@ -31,6 +31,7 @@ UNKNOWN, NEVER_HEARD = 254, 255
 NO_BAND = 15
 _HEADER = struct.Struct("<2sBBIIIdI")
 KEY, DELTA = 0, 1
+_EAST = 8  # hours: Shanghai has had no summer time since 1991
 NEVER = -(1 << 62)  # before any time
 
 U8 = npt.NDArray[np.uint8]
@@ -104,6 +105,13 @@ class Shown:
         kinds = {d.kind for d in registry}
         self._of_kind = {kind: np.array([d.kind == kind for d in registry]) for kind in kinds}
         self._headline = np.array([d.headline for d in registry])
+        # What silence would be over the limit of a device at a local hour
+        self._quiet = np.array(
+            [
+                [standards.noise_excess(0.0, str(d.attributes.get("noiseClass", "2")), hour) for hour in range(24)]
+                for d in registry
+            ]
+        ).reshape(-1, 24)
         self._free = np.array([d.number("freeSpeed") if d.kind == "link-detector" else 1.0 for d in registry])
 
     def of(self, said: Said) -> tuple[U8, U8]:
@@ -130,6 +138,11 @@ class Shown:
             metric, scale = SCALES[kind]
             of = said.values[metric][rows]
             return np.where(np.isnan(of), NO_BAND, scale.of(of)).astype(np.uint8)
+        if kind == "noise-monitor":
+            level = said.values["LAeq"][rows]
+            hour = (said.at[rows] // HOUR + _EAST) % 24
+            excess = level + self._quiet[said.device[rows], hour]
+            return np.where(np.isnan(level), NO_BAND, standards.NOISE.of(excess)).astype(np.uint8)
         if kind not in BANDS:
             return np.full(len(rows), NO_BAND, np.uint8)
         devices, at = said.device[rows].tolist(), said.at[rows].tolist()

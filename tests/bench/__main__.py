@@ -173,6 +173,12 @@ def stores() -> None:
     store.main()
 
 
+def replay() -> None:
+    from tests.bench import replay
+
+    replay.main()
+
+
 def alerts() -> None:
     from tests.bench import alerts
 
@@ -207,6 +213,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "start": start,
     "latency": latency,
     "stores": stores,
+    "replay": replay,
     "alerts": alerts,
     "simulate": simulate,
     "ingest": ingest,
