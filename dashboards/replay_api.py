@@ -18,7 +18,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from dashboards.api import RequestError, moment_of
-from dashboards.i18n import language_of
+from dashboards.i18n import language_of, translator
 from dashboards.node import Node
 from dashboards.views.wall import wall
 from twin import kpi, replay
@@ -41,7 +41,8 @@ AT_A_TIME = 2  # answers being made; the rest wait
 
 
 class Rerun(BaseModel):
-    """A range, and the rules to be tried on it: those of a `version`, or `rules` as the rulebook has them."""
+    """A range, and the rules to be tried on it: those of a `version`, or `rules` as the rulebook has them; without
+    either, those in force."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -153,21 +154,33 @@ def router(node: Node) -> APIRouter:
             return _json({"at": instant, "devices": past.differences(instant)})
 
     @api.post("/rerun")
-    def run_again(asked: Rerun) -> Response:
+    def run_again(asked: Rerun, lang: str | None = None) -> Response:
         """What the rules of a version, or a draft, would have made of a range, on all that is stored today. What is
-        told begins before `from` by the rules' delays, so that what was open then is there.
+        told begins before `from` by the rules' delays, so that what was open then is there. `names`: of the rules.
         """
         begin, end = _range(node, asked.from_, asked.to, MOST_RERUN)
         assert node.ledger is not None
-        if (asked.version is None) == (asked.rules is None):
+        if asked.version is not None and asked.rules is not None:
             raise RequestError(422, "give either version or rules", parameter="version")
-        drafted = _drafted(node, asked.rules or [])
         with node.ledger.reading() as connection:
-            book = Book(0, drafted) if asked.version is None else rules.at_version(connection, asked.version)
+            if asked.rules is not None:
+                book = Book(0, _drafted(node, asked.rules))
+            elif asked.version is not None:
+                book = rules.at_version(connection, asked.version)
+            else:
+                book = rules.current(connection)
         with busy:
             found = rerun(node.registry, node.store, book.rules, book.version, begin, end)
+        _ = translator(language_of(lang, settings.language))
         return _json(
-            {"from": begin, "to": end, "version": book.version, "told": len(found), "transitions": found[:MOST_TOLD]}
+            {
+                "from": begin,
+                "to": end,
+                "version": book.version,
+                "names": {rule.id: _(rule.name) for rule in book.rules},
+                "told": len(found),
+                "transitions": found[:MOST_TOLD],
+            }
         )
 
     return api

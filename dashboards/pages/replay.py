@@ -40,6 +40,7 @@ def _banner(_: Translate, language: Language) -> html.Div:
             html.Time(id="replay-at", className="replay-at"),
             html.Span(id="replay-speed-said", className="replay-said"),
             html.Span(id="replay-view-said", className="replay-said"),
+            html.Span(id="replay-rerun-said", className="replay-said"),
             html.Span(id="replay-waiting", className="replay-waiting", role="status"),
             html.A(_("Back to live"), href=f"{wall.PATH}?lang={language}", id="replay-live", className="replay-live"),
         ],
@@ -49,18 +50,23 @@ def _banner(_: Translate, language: Language) -> html.Div:
 
 def _dock(_: Translate) -> html.Footer:
     steps = [
-        ("before", "⏮", _("Alarm change before")),
-        ("back", "◀", _("One frame back")),
-        ("play", "▶", _("Play")),
+        ("before", f"◀◀ {_('Alarm')}", _("Alarm change before")),
+        ("back", "|◀", _("One frame back")),
+        ("play", "▶", _("Play, pause")),
         ("on", "▶|", _("One frame on")),
-        ("next", "⏭", _("Next alarm change")),
+        ("next", f"{_('Alarm')} ▶▶", _("Next alarm change")),
         ("loop", "⟳", _("Loop")),
     ]
     controls = [
         html.Div([_button(do, text, label) for do, text, label in steps], className="replay-group replay-steps"),
         html.Label([html.Span(_("Speed")), html.Select(id="replay-speed")], className="replay-group"),
         html.Div(
-            [_button(f"view-{view}", text, text) for view, text in _views(_).items()],
+            [
+                _button("view-then", _("As known then"), _("As known then")),
+                _button("view-now", _("As known now"), _("As known now")),
+                _button("differences", "…", _("What is known now and was not then")),
+                _button("rerun", _("Re-run alarms"), _("What the rules in force today make of this range")),
+            ],
             className="replay-group replay-views",
         ),
         html.Div(
@@ -77,13 +83,10 @@ def _dock(_: Translate) -> html.Footer:
         [
             html.Div(controls, className="replay-controls"),
             html.Div(id="replay-line", className="replay-line"),
+            html.Div(id="replay-differences", className="replay-differences", hidden=True),
         ],
         className="replay-dock",
     )
-
-
-def _views(_: Translate) -> dict[str, str]:
-    return {"then": _("As known then"), "now": _("As known now")}
 
 
 def _button(do: str, text: str, label: str) -> html.Button:

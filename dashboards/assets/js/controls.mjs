@@ -4,6 +4,7 @@ import { DAY_MS, fieldOf, midnight, parse, said } from "./moments.mjs";
 import { words } from "./words.mjs";
 
 const HOUR_MS = 3_600_000;
+const LISTED = 12;
 
 export function createControls(root, options) {
   return new Controls(root, options);
@@ -18,6 +19,7 @@ class Controls {
     Object.assign(this, { root, replay, player: replay.player, words: words(language) });
     this.speed = root.querySelector("#replay-speed");
     this.keys = root.querySelector("#replay-keys");
+    this.list = root.querySelector("#replay-differences");
     this.fields = Object.fromEntries(["from", "at", "to"].map((name) => [name, this.#field(name)]));
     this.#on(root, "click", (event) => {
       const button = event.target.closest("[data-do]");
@@ -46,6 +48,8 @@ class Controls {
       before: () => player.stepTransition(-1) || this.#say(this.words.noneBefore),
       next: () => player.stepTransition(1) || this.#say(this.words.noneNext),
       loop: () => (player.loop = !player.loop),
+      rerun: () => replay.setRerun(!replay.rerun),
+      differences: () => (this.list.hidden = !this.list.hidden),
       keys: () => (this.keys.hidden = !this.keys.hidden),
     };
     return acts[what]?.();
@@ -55,13 +59,16 @@ class Controls {
   show() {
     const { player, words: w } = this;
     this.#put("#replay-at", said(player.at));
-    this.#put("#replay-speed-said", `${player.playing ? "▶" : "⏸"} ${player.speed}×`);
+    this.#put("#replay-speed-said", `${player.playing ? "▶" : "❚❚"} ${player.speed}×`);
     this.#put("#replay-view-said", w[player.view]);
-    this.#put("#replay-waiting", this.#note || (player.waiting === "loading" ? w.loading : this.#why(player.waiting)));
+    this.#put("#replay-waiting", this.#note || this.replay.trouble || (player.waiting === "loading" ? w.loading : this.#why(player.waiting)));
     this.#press("play", player.playing);
     this.#press("loop", player.loop);
     this.#press("view-then", player.view === "then");
     this.#press("view-now", player.view === "now");
+    this.#press("rerun", this.replay.rerun !== null);
+    this.#put("#replay-rerun-said", this.replay.rerun ? w.rerunSaid : "");
+    this.#differences();
     this.root.toggleAttribute("data-veiled", !player.shown);
     const speeds = player.speeds.join();
     if (speeds !== this.#speeds) {
@@ -74,6 +81,26 @@ class Controls {
       if (document.activeElement !== field && field.value !== value) field.value = value;
     }
   }
+
+  /** What is known now of this instant and was not then: how many, and a list of them. */
+  #differences() {
+    const found = this.replay.differences;
+    this.#put('[data-do="differences"]', this.words.differences.replace("{n}", found ? found.length : "…"));
+    if (this.#listed === found) return;
+    this.#listed = found;
+    const rows = (found ?? []).slice(0, LISTED).map(({ device, why }) => {
+      const row = made("div", "row", "");
+      row.setAttribute("data-device", device);
+      const { name } = this.replay.directory.devices.find(({ id }) => id === device);
+      row.append(made("span", "cell", name), made("span", "cell", why.map((w) => this.words.why[w]).join("、")));
+      return row;
+    });
+    if (found && !found.length) rows.push(made("div", "row", this.words.noDifference));
+    if (found?.length > LISTED) rows.push(made("div", "row", this.words.more.replace("{n}", found.length - LISTED)));
+    this.list.replaceChildren(...rows);
+  }
+
+  #listed = undefined;
 
   #why = (waiting) => (waiting === "registry" ? this.words.otherRegistryThen : waiting && `${this.words.failed}: ${waiting}`);
   #note = "";
@@ -163,4 +190,11 @@ class Controls {
     target.addEventListener(event, handler);
     this.#clean.push(() => target.removeEventListener(event, handler));
   }
+}
+
+function made(tag, className, text) {
+  const element = document.createElement(tag);
+  element.className = className;
+  element.textContent = text;
+  return element;
 }

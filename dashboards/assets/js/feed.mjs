@@ -56,8 +56,8 @@ function reload(digest) {
 }
 
 /** The JSON at an address of ours. Raises Error saying what the server said. */
-export async function read(url, signal) {
-  const response = await fetch(url, { signal });
+export async function read(url, how = {}) {
+  const response = await fetch(url, how);
   if (response.ok) return response.json();
   const said = await response.json().catch(() => ({}));
   throw new Error(said.error ?? `${response.status} ${response.statusText}`);

@@ -8,6 +8,7 @@ import { read } from "./feed.mjs";
 import { addressOf, DAY_MS, parse } from "./moments.mjs";
 import { LEAST, MOST, Player } from "./player.mjs";
 import { decodeChunk, PlayedZone } from "./replay-frames.mjs";
+import { Rerun } from "./rerun.mjs";
 import { createTimeline } from "./timeline.mjs";
 
 const SETTLE_MS = 250; // standing still for so long, the exact view is asked for
@@ -20,9 +21,14 @@ export function replaySource(options) {
 }
 
 class Replay {
-  timeline = null; // as the server told it
+  timeline = null; // what the time line draws
+  rerun = null; // the alarms re-run, when they are asked for
+  differences = null; // what is known now and was not then, at the instant where it stands still
+  trouble = ""; // what could not be had
   applied = []; // ms that the last frames took to apply, for the measurements
-  #view = null;
+  #view = null; // the newest view, until it is drawn
+  #told = null; // the view that is drawn
+  #changed = []; // devices to be painted
   #viewDue = 0;
   #exact = "";
   #stillSince = 0;
@@ -31,11 +37,11 @@ class Replay {
   #frame = 0;
   #address = "";
   #was = ""; // the instant that was last seen standing still
-  #told = 0; // numbers the time lines
+  #lines = 0; // numbers the time lines
 
   constructor({ root, directory, language, wall, tell }) {
     Object.assign(this, { root, directory, language, wall, tell });
-    this.zone = new PlayedZone(directory.devices.length, directory.digest);
+    this.zone = this.#painted = new PlayedZone(directory.devices.length, directory.digest);
     this.chunks = new Chunks((span, signal) => this.#load(span, signal));
     const asked = new URLSearchParams(location.search);
     const [from, to] = rangeOf(parse(asked.get("from")), parse(asked.get("to")), Date.now());
@@ -48,7 +54,7 @@ class Replay {
       to,
       at: Number.isFinite(at) ? at : from,
       speed: Number(asked.get("speed")) || 60,
-      frame: (changed) => this.tell.frame(changed),
+      frame: (changed) => this.#changed.push(...changed),
       told: (view) => {
         this.#view = view;
       },
@@ -82,6 +88,16 @@ class Replay {
   setView(view) {
     this.player.setView(view);
     this.#askTimeline();
+  }
+
+  /** The alarms that the rules in force today make of this range, or again those recorded. */
+  async setRerun(on) {
+    this.rerun = null;
+    this.#painted = this.zone;
+    this.#changed.push(...this.zone.values.keys());
+    this.#view ??= this.#told;
+    if (on) await this.#askRerun();
+    await this.#askTimeline();
   }
 
   leave() {
@@ -119,6 +135,7 @@ class Replay {
     const { player } = this;
     const began = performance.now();
     player.tick(now);
+    this.#paint();
     this.applied.push(performance.now() - began);
     if (this.applied.length > 10_000) this.applied.splice(0, 5_000);
     this.#tellView(now);
@@ -128,15 +145,31 @@ class Replay {
     this.controls.show();
     if (this.#rangeAt && now - this.#rangeAt > RANGE_MS) {
       this.#rangeAt = 0;
-      this.#askTimeline();
+      if (this.rerun) this.setRerun(true);
+      else this.#askTimeline();
     }
     this.#still(now);
   }
 
+  #painted = null; // the zone as the map shows it
+
+  #paint() {
+    if (!this.player.shown) return;
+    const changed = this.#changed;
+    if (this.rerun) {
+      changed.push(...this.rerun.seek(this.player.at));
+      for (const i of changed) this.#painted.status[i] = (this.zone.status[i] & 0xf0) | this.rerun.level(i);
+      if (this.rerun.changed) this.#view ??= this.#told;
+    }
+    if (changed.length) this.tell.frame(changed, this.#painted);
+    this.#changed = [];
+  }
+
   #tellView(now) {
-    if (!this.#view || (this.player.playing && now < this.#viewDue)) return;
-    this.tell.view(this.#view);
+    if (!this.#view || !this.player.shown || (this.player.playing && now < this.#viewDue)) return;
+    this.#told = this.#view;
     this.#view = null;
+    this.tell.view(this.rerun ? { ...this.#told, alarms: this.rerun.panel() } : this.#told);
     this.#viewDue = now + TELL_MS;
   }
 
@@ -147,11 +180,15 @@ class Replay {
     if (playing || here !== this.#exact) this.#stillSince ||= now;
     if (playing) {
       this.#exact = "";
+      this.differences = null;
       if (now - this.#stillSince > 2_000) this.#keepAddress(now);
       return;
     }
     if (here === this.#exact) return;
-    if (this.#was !== here) [this.#was, this.#stillSince] = [here, now];
+    if (this.#was !== here) {
+      [this.#was, this.#stillSince] = [here, now];
+      this.differences = null;
+    }
     if (!shown || now - this.#stillSince < SETTLE_MS) return;
     this.#exact = here;
     this.#keepAddress(now);
@@ -160,13 +197,13 @@ class Replay {
   }
 
   async #askExact(at, view, here) {
-    try {
-      const query = new URLSearchParams({ from: at, to: at + 1, step: 1, view, lang: this.language });
-      const found = await read(`/api/v1/replay/views?${query}`, this.#abort.signal);
-      if (this.#exact === here) this.#view = found[0].view;
-    } catch (error) {
-      if (error.name !== "AbortError") console.warn("no exact view:", error.message);
-    }
+    const query = new URLSearchParams({ from: at, to: at + 1, step: 1, view, lang: this.language });
+    await this.#ask(`views?${query}`, ([found]) => {
+      if (this.#exact === here) this.#view = found.view;
+    });
+    await this.#ask(`differences?at=${at}`, ({ devices }) => {
+      if (this.#exact === here) this.differences = devices;
+    });
   }
 
   // ---------------------------------------------------------------- what is fetched
@@ -190,15 +227,34 @@ class Replay {
 
   async #askTimeline() {
     const { from, to, view } = this.player;
-    try {
-      const found = await read(`/api/v1/replay/timeline?${new URLSearchParams({ from, to, view })}`, this.#abort.signal);
+    await this.#ask(`timeline?${new URLSearchParams({ from: Math.floor(from), to: Math.floor(to), view })}`, (found) => {
       // the range may have moved on meanwhile
       if (from !== this.player.from || to !== this.player.to || view !== this.player.view) return;
-      if (found.end < to) this.player.setRange(from, found.end);
-      this.timeline = { ...found, version: ++this.#told };
-      this.player.transitions = found.transitions.map(([at]) => at);
+      if (found.end < to - 1) this.player.setRange(from, found.end);
+      this.timeline = { ...(this.rerun ? this.rerun.over(found) : found), version: ++this.#lines };
+      this.player.transitions = this.timeline.transitions.map(([at]) => at);
+    });
+  }
+
+  async #askRerun() {
+    const { from, to } = this.player;
+    const body = JSON.stringify({ from: String(Math.floor(from)), to: String(Math.floor(to)) });
+    const how = { method: "POST", body, headers: { "Content-Type": "application/json" } };
+    await this.#ask(`rerun?lang=${this.language}`, (found) => {
+      this.rerun = new Rerun(found, this.directory, this.language);
+      this.#painted = { values: this.zone.values, status: this.zone.status.slice() };
+      this.#changed.push(...this.zone.values.keys());
+      this.#view ??= this.#told;
+    }, how);
+  }
+
+  /** What the server says at an address of the replay, to `take`; what it refuses is kept to be shown. */
+  async #ask(what, take, how = {}) {
+    try {
+      take(await read(`/api/v1/replay/${what}`, { ...how, signal: this.#abort.signal }));
+      this.trouble = "";
     } catch (error) {
-      if (error.name !== "AbortError") console.warn("no time line:", error.message);
+      if (error.name !== "AbortError") this.trouble = error.message;
     }
   }
 

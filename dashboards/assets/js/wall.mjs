@@ -121,7 +121,7 @@ class Wall {
       language: this.language,
       wall: this,
       tell: {
-        frame: (changed) => this.map?.update(changed, this.zone),
+        frame: (changed, zone = this.source.zone) => this.map?.update(changed, zone),
         view: (view) => this.#view(view),
         state: (state) => this.#show(state),
         clock: () => this.#second(),
