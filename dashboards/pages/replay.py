@@ -83,7 +83,7 @@ def _dock(_: Translate) -> html.Footer:
         [
             html.Div(controls, className="replay-controls"),
             html.Div(id="replay-line", className="replay-line"),
-            html.Div(id="replay-differences", className="replay-differences", hidden=True),
+            html.Div(id="replay-differences", className="replay-list", hidden=True),
         ],
         className="replay-dock",
     )
@@ -91,7 +91,7 @@ def _dock(_: Translate) -> html.Footer:
 
 def _button(do: str, text: str, label: str) -> html.Button:
     return html.Button(
-        text, type="button", className=f"replay-button replay-{do}", title=label, **{"data-do": do, "aria-label": label}
+        text, type="button", className=f"replay-button replay-do-{do}", title=label, **{"data-do": do, "aria-label": label}
     )
 
 

@@ -10,6 +10,7 @@ import { LEAST, MOST, Player } from "./player.mjs";
 import { decodeChunk, PlayedZone } from "./replay-frames.mjs";
 import { Rerun } from "./rerun.mjs";
 import { createTimeline } from "./timeline.mjs";
+import { Trend } from "./trend.mjs";
 
 const SETTLE_MS = 250; // standing still for so long, the exact view is asked for
 const RANGE_MS = 350; // a range that is being dragged or zoomed is asked for when it rests
@@ -43,6 +44,7 @@ class Replay {
     Object.assign(this, { root, directory, language, wall, tell });
     this.zone = this.#painted = new PlayedZone(directory.devices.length, directory.digest);
     this.chunks = new Chunks((span, signal) => this.#load(span, signal));
+    this.trend = new Trend(directory, (query) => read(`/api/v1/history?${query}`, { signal: this.#abort.signal }));
     const asked = new URLSearchParams(location.search);
     const [from, to] = rangeOf(parse(asked.get("from")), parse(asked.get("to")), Date.now());
     const at = parse(asked.get("at"));
@@ -62,6 +64,7 @@ class Replay {
     this.line = createTimeline(root.querySelector("#replay-line"), { language, replay: this });
     this.controls = createControls(root, { language, replay: this });
     this.#askTimeline();
+    this.#askTrend();
     this.#next();
   }
 
@@ -145,6 +148,7 @@ class Replay {
     this.controls.show();
     if (this.#rangeAt && now - this.#rangeAt > RANGE_MS) {
       this.#rangeAt = 0;
+      this.#askTrend();
       if (this.rerun) this.setRerun(true);
       else this.#askTimeline();
     }
@@ -169,7 +173,8 @@ class Replay {
     if (!this.#view || !this.player.shown || (this.player.playing && now < this.#viewDue)) return;
     this.#told = this.#view;
     this.#view = null;
-    this.tell.view(this.rerun ? { ...this.#told, alarms: this.rerun.panel() } : this.#told);
+    const compute = { ...this.#told.compute, trend: this.trend.at(this.#told.at) };
+    this.tell.view({ ...this.#told, compute, ...(this.rerun ? { alarms: this.rerun.panel() } : {}) });
     this.#viewDue = now + TELL_MS;
   }
 
@@ -234,6 +239,15 @@ class Replay {
       this.timeline = { ...(this.rerun ? this.rerun.over(found) : found), version: ++this.#lines };
       this.player.transitions = this.timeline.transitions.map(([at]) => at);
     });
+  }
+
+  async #askTrend() {
+    try {
+      await this.trend.read(this.player.from, this.player.to);
+      this.#view ??= this.#told;
+    } catch (error) {
+      if (error.name !== "AbortError") this.trouble = error.message;
+    }
   }
 
   async #askRerun() {

@@ -328,19 +328,27 @@ class Ground {
     }
   }
 
+  /** A run of a scenario as one bar, its facts within it; its name where there is room after the one before. */
   #facts() {
     const { pen, told, rem } = this;
-    for (const { began, ended, scenario, level } of told.facts) {
-      const [x, w] = this.#stretch(began, ended);
-      pen.fillStyle = LEVEL_COLOURS[level] ?? GREY;
-      pen.globalAlpha = 0.28;
-      pen.fillRect(x, this.bars + 0.1 * rem, w, 0.85 * rem);
+    const [y, high] = [this.bars + 0.1 * rem, 0.95 * rem];
+    let taken = 0;
+    for (const facts of Map.groupBy(told.facts, ({ run }) => run).values()) {
+      const began = Math.min(...facts.map((f) => f.began));
+      const [x, w] = this.#stretch(began, Math.max(...facts.map((f) => f.ended)));
+      pen.fillStyle = "rgba(255,255,255,0.12)";
+      pen.fillRect(x, y, w, high);
+      for (const fact of facts) {
+        const [from, long] = this.#stretch(fact.began, fact.ended);
+        pen.fillStyle = LEVEL_COLOURS[fact.level] ?? GREY;
+        pen.globalAlpha = 0.4;
+        pen.fillRect(from, y, long, high);
+      }
       pen.globalAlpha = 1;
-      pen.strokeStyle = LEVEL_COLOURS[level] ?? GREY;
-      pen.strokeRect(x + 0.5, this.bars + 0.1 * rem, w, 0.85 * rem);
-      if (w < 2.2 * rem) continue;
+      if (x < taken) continue;
       pen.fillStyle = "#fff";
-      pen.fillText(scenario, x + 0.25 * rem, this.bars + 0.84 * rem);
+      pen.fillText(facts[0].scenario, x + 0.25 * rem, y + 0.78 * rem);
+      taken = x + 2.4 * rem;
     }
   }
 
