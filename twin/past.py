@@ -1,8 +1,8 @@
 """Reads what a span of the past is made of, from the store and the ledger, for the fold of `twin.replay`.
 
 What is read is bounded by the span and not by what is stored: of most devices the last word lies within the hour before
-it begins. Only those that were silent for longer are asked for one by one, and what came late for one of them lies
-after its last word. Where a step is longer than any silence that a device may keep, the time between is not read.
+it begins. Only those that were silent for longer are asked for one by one, and what came late for one that is unknown
+lies after its last word. Where a step is longer than any silence that a device may keep, the time between is not read.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from twin import air, snapshot
 from twin.air import Hours
-from twin.clock import DAY, HOUR
+from twin.clock import HOUR
 from twin.episodes import Episodes, Ringing, ringing
 from twin.ledger import Ledger, gateways, recalled, rules
 from twin.observation import Domain, Observation
@@ -228,7 +228,7 @@ class Past:
     def _stretches(self, view: View, span: Span) -> Iterator[tuple[int, int, int]]:
         """What is to be read: (received after, at after, both up to)."""
         if not self._sparse(span):
-            yield span.begin, span.begin if view is View.NOW else span.begin - LOOK, span.last
+            yield span.begin, span.begin if view is View.NOW else span.begin - self.patience, span.last
             return
         for k in range(1, span.steps):
             moment = span.begin + k * span.step
@@ -236,17 +236,18 @@ class Past:
 
     def _late(self, span: Span, zone: Mapping[str, Observation]) -> Iterator[tuple[Domain, Said]]:
         """What was received within the span from devices that were silent for long: all of it after their last word."""
+        until = span.begin - self.patience
         silent: dict[tuple[Domain, int], list[str]] = {}
         for device in self.registry:
-            last = zone[device.id].at if device.id in zone else NEVER
-            if last <= span.begin - LOOK:
-                # A day at a time, so that one that was lost a year ago does not have a year read for the others
-                silent.setdefault((device.domain, max(last // DAY * DAY, NEVER)), []).append(device.id)
-        for (domain, day), devices in silent.items():
-            start = max(day, -FOREVER)
+            last = zone[device.id].at if device.id in zone else None
+            if last is None or last <= until:
+                # By the hour, so that one that was lost a year ago does not have a year read for the others
+                start = -FOREVER if last is None else last // HOUR * HOUR
+                silent.setdefault((device.domain, start), []).append(device.id)
+        for (domain, start), devices in silent.items():
             yield (
                 domain,
-                self.store.said(domain, start, span.begin - LOOK + 1, after=span.begin, by=span.last, devices=devices),
+                self.store.said(domain, start, until + 1, after=span.begin, by=span.last, devices=devices),
             )
 
     def _first(self, view: View, span: Span, zone: Mapping[str, Observation]) -> Iterator[tuple[Domain, Said]]:
