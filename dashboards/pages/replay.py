@@ -40,6 +40,7 @@ def _banner(_: Translate, language: Language) -> html.Div:
             html.Time(id="replay-at", className="replay-at"),
             html.Span(id="replay-speed-said", className="replay-said"),
             html.Span(id="replay-view-said", className="replay-said"),
+            html.Span(id="replay-against-said", className="replay-said"),
             html.Span(id="replay-rerun-said", className="replay-said"),
             html.Span(id="replay-waiting", className="replay-waiting", role="status"),
             html.A(_("Back to live"), href=f"{wall.PATH}?lang={language}", id="replay-live", className="replay-live"),
@@ -69,6 +70,7 @@ def _dock(_: Translate) -> html.Footer:
             ],
             className="replay-group replay-views",
         ),
+        html.Label([html.Span(_("Compare")), html.Select(id="replay-against")], className="replay-group"),
         html.Div(
             [_button(f"range-{name}", _(text), _(text)) for name, text in RANGES.items()],
             className="replay-group replay-ranges",
@@ -83,6 +85,10 @@ def _dock(_: Translate) -> html.Footer:
         [
             html.Div(controls, className="replay-controls"),
             html.Div(id="replay-line", className="replay-line"),
+            html.Div(
+                [html.Span(_("Lower than then")), html.I(), html.Span(_("Higher"))],
+                className="replay-scale",
+            ),
             html.Div(id="replay-differences", className="replay-list", hidden=True),
         ],
         className="replay-dock",

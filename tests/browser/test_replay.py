@@ -70,12 +70,13 @@ class Replay(Visit):
         assert box is not None
         x = box["x"] + (at - self.past.begin) / (self.past.end - self.past.begin) * box["width"]
         y = box["y"] + box["height"] / 2
-        self.page.mouse.move(x - 120, y)
+        away = 120 if x < box["width"] / 2 else -120
+        self.page.mouse.move(x + away, y)
         self.page.mouse.down()
-        self.page.mouse.move(x - 40, y, steps=3)
+        self.page.mouse.move(x + away / 3, y, steps=3)
         self.page.mouse.move(x, y)
         self.page.mouse.up()
-        # 13 h over the width: a pixel is half a minute
+        # 14 h over the width: a pixel is half a minute
         assert abs(self.at - at) < MINUTE
 
     def settle(self) -> None:
@@ -201,6 +202,29 @@ def test_nobody_takes_it_for_the_present_and_the_address_can_be_sent_on(browser:
     page.keyboard.press("Escape")
     page.wait_for_url(lambda url: "/replay" not in url)
     assert visit.complaints == []
+    page.close()
+
+
+def test_two_times_of_a_day_are_compared(browser: Browser, past: Past) -> None:
+    """An hour and a half before the incident and within it: the map shows the difference, the tiles both."""
+    fact = past.facts("S05")[0]
+    at = (fact["began"] + fact["ended"]) // 2
+    visit = Replay(browser, past, at, f"&against={90 * 60}")
+    page = visit.page
+    visit.settle()
+    device = fact["devices"][0]
+    now, before, shown = page.evaluate(
+        """id => { const s = gaoxin.source, i = gaoxin.directory.devices.findIndex(d => d.id === id);
+          return [s.zone.values[i], s.other.values[i], gaoxin.map.kinds[gaoxin.directory.devices[i].kind].bands.length]; }""",
+        device,
+    )
+    assert now > before
+    assert shown == 7
+    free = page.locator('[data-bind="parking.free"]').first
+    other = past.ask("replay/views", **{"from": at - 90 * MINUTE, "to": at - 90 * MINUTE + 1, "step": 1}).json()[0]
+    wait_until(lambda: free.get_attribute("data-other") == other["view"]["parking"]["free"], "the other value", 30)
+    assert "对比" in page.locator("#replay-against-said").inner_text()
+    page.screenshot(path=SHOTS / "replay-against.png", timeout=SLOW_MS)
     page.close()
 
 

@@ -5,6 +5,7 @@ import { words } from "./words.mjs";
 
 const HOUR_MS = 3_600_000;
 const LISTED = 12;
+const AGAINST = [0, 1, 7]; // days before
 
 export function createControls(root, options) {
   return new Controls(root, options);
@@ -19,6 +20,12 @@ class Controls {
     Object.assign(this, { root, replay, player: replay.player, words: words(language) });
     this.speed = root.querySelector("#replay-speed");
     this.keys = root.querySelector("#replay-keys");
+    this.against = root.querySelector("#replay-against");
+    this.against.replaceChildren(...AGAINST.map((days) => new Option(this.words.against[days], days * DAY_MS)));
+    this.#on(this.against, "change", () => {
+      replay.setAgainst(Number(this.against.value));
+      this.against.blur();
+    });
     this.list = root.querySelector("#replay-differences");
     this.fields = Object.fromEntries(["from", "at", "to"].map((name) => [name, this.#field(name)]));
     this.#on(root, "click", (event) => {
@@ -68,6 +75,9 @@ class Controls {
     this.#press("view-now", player.view === "now");
     this.#press("rerun", this.replay.rerun !== null);
     this.#put("#replay-rerun-said", this.replay.rerun ? w.rerunSaid : "");
+    const { against } = this.replay;
+    this.#put("#replay-against-said", against ? w.comparedWith.replace("{at}", said(player.at - against)) : "");
+    if (this.against.value !== String(against)) this.against.value = String(against);
     this.#differences();
     this.root.toggleAttribute("data-veiled", !player.shown);
     const speeds = player.speeds.join();

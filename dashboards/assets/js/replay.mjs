@@ -2,8 +2,10 @@
 //
 // While it plays nothing is asked of the page's server but chunks; when it stands still, the exact view of its instant.
 
+import { at as valueAt, text } from "./bind.mjs";
 import { Chunks } from "./chunks.mjs";
 import { createControls } from "./controls.mjs";
+import { painted, recoloured } from "./difference.mjs";
 import { read } from "./feed.mjs";
 import { addressOf, DAY_MS, parse } from "./moments.mjs";
 import { LEAST, MOST, Player } from "./player.mjs";
@@ -26,6 +28,8 @@ class Replay {
   rerun = null; // the alarms re-run, when they are asked for
   differences = null; // what is known now and was not then, at the instant where it stands still
   trouble = ""; // what could not be had
+  against = 0; // ms before, when the day is compared with another
+  other = null; // the zone of that time
   applied = []; // ms that the last frames took to apply, for the measurements
   #view = null; // the newest view, until it is drawn
   #told = null; // the view that is drawn
@@ -57,10 +61,12 @@ class Replay {
       at: Number.isFinite(at) ? at : from,
       speed: Number(asked.get("speed")) || 60,
       frame: (changed) => this.#changed.push(...changed),
-      told: (view) => {
-        this.#view = view;
+      told: (view, track) => {
+        if (track === 0) this.#view = view;
+        else this.#otherView(view);
       },
     });
+    this.setAgainst((Number(asked.get("against")) || 0) * 1000);
     this.line = createTimeline(root.querySelector("#replay-line"), { language, replay: this });
     this.controls = createControls(root, { language, replay: this });
     this.#askTimeline();
@@ -96,11 +102,20 @@ class Replay {
   /** The alarms that the rules in force today make of this range, or again those recorded. */
   async setRerun(on) {
     this.rerun = null;
-    this.#painted = this.zone;
-    this.#changed.push(...this.zone.values.keys());
-    this.#view ??= this.#told;
     if (on) await this.#askRerun();
+    this.#repaint();
     await this.#askTimeline();
+  }
+
+  /** Compare with the same time so many ms before; 0 ends it. */
+  setAgainst(ms) {
+    this.against = ms;
+    const { devices, digest, kinds } = this.directory;
+    this.other = ms ? new PlayedZone(devices.length, digest) : null;
+    this.player.setTracks([{ offset: 0, zone: this.zone }, ...(ms ? [{ offset: -ms, zone: this.other }] : [])]);
+    this.root.toggleAttribute("data-against", ms > 0);
+    this.wall.map?.recolour(ms ? recoloured(kinds) : kinds);
+    this.#repaint();
   }
 
   leave() {
@@ -155,18 +170,41 @@ class Replay {
     this.#still(now);
   }
 
-  #painted = null; // the zone as the map shows it
+  #painted = null; // the zone as the map shows it: its own alarms, or those re-run; its own colours, or a difference
+
+  #repaint() {
+    const n = this.zone.values.length;
+    const own = !this.rerun && !this.other;
+    this.#painted = own ? this.zone : { values: new Uint8Array(n), status: new Uint8Array(n), level: (i) => this.#painted.status[i] & 15 };
+    this.#changed.push(...this.zone.values.keys());
+    this.#view ??= this.#told;
+  }
 
   #paint() {
     if (!this.player.shown) return;
     const changed = this.#changed;
     if (this.rerun) {
       changed.push(...this.rerun.seek(this.player.at));
-      for (const i of changed) this.#painted.status[i] = (this.zone.status[i] & 0xf0) | this.rerun.level(i);
       if (this.rerun.changed) this.#view ??= this.#told;
     }
+    if (this.#painted !== this.zone) for (const i of changed) this.#compose(i);
     if (changed.length) this.tell.frame(changed, this.#painted);
     this.#changed = [];
+  }
+
+  #compose(i) {
+    const { values, status } = this.zone;
+    const level = this.rerun ? this.rerun.level(i) : this.zone.level(i);
+    const [value, look] = this.other ? painted(values[i], this.other.values[i], level) : [values[i], (status[i] & 0xf0) | level];
+    this.#painted.values[i] = value;
+    this.#painted.status[i] = look;
+  }
+
+  /** The other time's value beside each tile's own. */
+  #otherView(view) {
+    for (const element of this.root.querySelectorAll(".tile-value[data-bind]")) {
+      element.setAttribute("data-other", text(valueAt(view, element.getAttribute("data-bind"))));
+    }
   }
 
   #tellView(now) {
@@ -206,6 +244,10 @@ class Replay {
     await this.#ask(`views?${query}`, ([found]) => {
       if (this.#exact === here) this.#view = found.view;
     });
+    if (this.against) {
+      const before = new URLSearchParams({ ...Object.fromEntries(query), from: at - this.against, to: at - this.against + 1 });
+      await this.#ask(`views?${before}`, ([found]) => this.#exact === here && this.#otherView(found.view));
+    }
     await this.#ask(`differences?at=${at}`, ({ devices }) => {
       if (this.#exact === here) this.differences = devices;
     });
@@ -254,12 +296,8 @@ class Replay {
     const { from, to } = this.player;
     const body = JSON.stringify({ from: String(Math.floor(from)), to: String(Math.floor(to)) });
     const how = { method: "POST", body, headers: { "Content-Type": "application/json" } };
-    await this.#ask(`rerun?lang=${this.language}`, (found) => {
-      this.rerun = new Rerun(found, this.directory, this.language);
-      this.#painted = { values: this.zone.values, status: this.zone.status.slice() };
-      this.#changed.push(...this.zone.values.keys());
-      this.#view ??= this.#told;
-    }, how);
+    const take = (found) => (this.rerun = new Rerun(found, this.directory, this.language));
+    await this.#ask(`rerun?lang=${this.language}`, take, how);
   }
 
   /** What the server says at an address of the replay, to `take`; what it refuses is kept to be shown. */
@@ -275,6 +313,7 @@ class Replay {
   #keepAddress(now) {
     const { from, to, at, speed, view } = this.player;
     const query = new URLSearchParams({ from: addressOf(from), to: addressOf(to), at: addressOf(at), speed, view, lang: this.language });
+    if (this.against) query.set("against", this.against / 1000);
     const address = `${location.pathname}?${query}`;
     this.#stillSince = now;
     if (address === this.#address) return;
