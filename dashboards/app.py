@@ -1,5 +1,7 @@
 """The one ASGI application: Dash pages, the HTTP interface and the live feed."""
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,11 +11,15 @@ import dash
 from dash import ClientsideFunction, Input, Output, dcc, html
 from fastapi import FastAPI
 
-from dashboards import api, replay_api
-from dashboards.auth import Gate
+from dashboards import accounts, alarm_api, api, replay_api, rules_api, sign_in
+from dashboards.auth import OURSELVES, Gate
+from dashboards.backtests import Backtests
 from dashboards.i18n import language_of
-from dashboards.node import Node
-from dashboards.pages import devices, replay, scenarios, wall
+from dashboards.node import Node, district_names
+from dashboards.pages import access, alarm_care, alarm_tabs, alarms, devices, replay, rules, scenarios, wall
+from twin.errors import LedgerError, RefusedError
+
+log = logging.getLogger("gaoxin.web")
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -22,28 +28,45 @@ _INDEX = """<!DOCTYPE html>
 <html lang="zh-CN"><head>{%metas%}<title>{%title%}</title><link rel="icon" href="/assets/favicon.svg">
 <link rel="stylesheet" href="/assets/vendor/maplibre.css">
 <link rel="stylesheet" href="/assets/css/palette.css"><link rel="stylesheet" href="/assets/css/wall.css">
-<link rel="stylesheet" href="/assets/css/desk.css"><link rel="stylesheet" href="/assets/css/replay.css">{%css%}
+<link rel="stylesheet" href="/assets/css/desk.css"><link rel="stylesheet" href="/assets/css/access.css">
+<link rel="stylesheet" href="/assets/css/alarms.css"><link rel="stylesheet" href="/assets/css/rules.css">
+<link rel="stylesheet" href="/assets/css/replay.css">{%css%}
 </head><body>{%app_entry%}<footer>{%config%}{%scripts%}
 <script>
 window.dash_clientside = Object.assign(window.dash_clientside || {}, {gaoxin: {
-  mount: async () => { (await import("/assets/js/wall.mjs")).mount(document.getElementById("wall")); return ""; }
+  mount: async () => {
+    (await import("/assets/js/wall.mjs")).mount(document.getElementById("wall"));
+    const rules = document.getElementById("rules");
+    if (rules) (await import("/assets/js/rules.mjs")).mount(rules);
+    return "";
+  },
+  draw: async (spec, id) => {
+    const place = document.getElementById(id);
+    if (!place) return "";
+    place.hidden = !spec;
+    (await import("/assets/js/charts.mjs")).draw(place, spec);
+    return "";
+  }
 }});
+import("/assets/js/session.mjs").then((session) => session.watch(window, () => location.reload()));
 </script>{%renderer%}</footer></body></html>"""
 
 
 def build(node: Node) -> FastAPI:
     """The application on a node whose parts start and stop with it."""
+    backtests = Backtests(node.registry, node.store, node.clock, most_bytes=node.settings.web.backtest_mb << 20)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        import asyncio
-
         node.start()
         node.relay.attach(asyncio.get_running_loop())
         await _visit(app)
+        tidying = asyncio.create_task(_tidy(backtests))
         try:
             yield
         finally:
+            tidying.cancel()
+            await asyncio.to_thread(backtests.close)
             await asyncio.to_thread(node.stop)
 
     app = FastAPI(
@@ -57,12 +80,25 @@ def build(node: Node) -> FastAPI:
     )
     for kind, handler in api.ERROR_HANDLERS.items():
         app.add_exception_handler(kind, handler)
+    app.include_router(rules_api.router(node, backtests))
+    app.include_router(sign_in.router(node))
+    app.include_router(accounts.router(node))
+    app.include_router(alarm_api.router(node))
     app.include_router(replay_api.router(node))
     app.include_router(api.router(node))
-    assert node.ledger is not None
-    app.add_middleware(Gate, ledger=node.ledger, settings=node.settings.access, clock=node.clock)
     _pages(app, node)
+    assert node.ledger is not None
+    # Last, so that it is the outermost
+    app.add_middleware(
+        Gate, ledger=node.ledger, settings=node.settings.access, clock=node.clock, refuse=api.answer_gate
+    )
     return app
+
+
+async def _tidy(backtests: Backtests) -> None:
+    while True:
+        await asyncio.sleep(60)
+        backtests.forget()
 
 
 async def _visit(app: FastAPI) -> None:
@@ -78,7 +114,14 @@ async def _visit(app: FastAPI) -> None:
 
     address = {"scheme": "http", "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 0), "root_path": ""}
     request = {"method": "GET", "path": "/", "raw_path": b"/", "query_string": b"", "headers": []}
-    await app({"type": "http", "http_version": "1.1", **address, **request}, receive, send)
+    await app({"type": "http", "http_version": "1.1", OURSELVES: True, **address, **request}, receive, send)
+
+
+def _leave_as_it_is(error: Exception) -> None:
+    """A page that refreshes itself stays as it was while the ledger is away, or when its reader's session has ended."""
+    if not isinstance(error, RefusedError | LedgerError):
+        raise error
+    log.info("a page was not answered: %s", error)
 
 
 def _pages(app: FastAPI, node: Node) -> None:
@@ -94,6 +137,7 @@ def _pages(app: FastAPI, node: Node) -> None:
         suppress_callback_exceptions=True,
         title="数智高新运营服务中心",
         update_title="",
+        on_error=_leave_as_it_is,
     )
 
     def wall_layout(lang: str | None = None, **_: Any) -> Any:
@@ -103,7 +147,7 @@ def _pages(app: FastAPI, node: Node) -> None:
         return devices.layout(language_of(lang, node.settings.language))
 
     dash.register_page("devices", path=devices.PATH, title="数智高新 · 设备", layout=devices_layout)
-    devices.register(made, node, api.district_names(node.settings.layers_folder))
+    devices.register(made, node, district_names(node.settings.layers_folder))
 
     def scenarios_layout(lang: str | None = None, **_: Any) -> Any:
         return scenarios.layout(language_of(lang, node.settings.language))
@@ -115,6 +159,27 @@ def _pages(app: FastAPI, node: Node) -> None:
         return replay.layout(language_of(lang, node.settings.language))
 
     dash.register_page("replay", path=replay.PATH, title="数智高新 · 回放", layout=replay_layout)
+
+    def rules_layout(lang: str | None = None, rule: str | None = None, **_: Any) -> Any:
+        return rules.layout(language_of(lang, node.settings.language), rule)
+
+    dash.register_page("rules", path=rules.PATH, title="数智高新 · 阈值", layout=rules_layout)
+
+    def access_layout(lang: str | None = None, **_: Any) -> Any:
+        return access.layout(language_of(lang, node.settings.language))
+
+    dash.register_page("access", path=access.PATH, title="数智高新 · 账号与审计", layout=access_layout)
+    access.register(made, node)
+
+    def alarms_layout(lang: str | None = None, alarm: str | None = None, view: str = "list", **_: Any) -> Any:
+        language = language_of(lang, node.settings.language)
+        if view in alarm_tabs.TABS and view != "list":
+            return alarm_care.layout(language, node, view)
+        return alarms.layout(language, node, alarm)
+
+    dash.register_page("alarms", path=alarm_tabs.PATH, title="数智高新 · 告警", layout=alarms_layout)
+    alarms.register(made, node)
+    alarm_care.register(made, node)
     dash.register_page("wall", path=wall.PATH, title="数智高新 · 全景高新", layout=wall_layout)
     made.layout = html.Div([dcc.Location(id="url"), dash.page_container, html.Div(id="mounted", hidden=True)])
     made.clientside_callback(

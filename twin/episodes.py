@@ -16,7 +16,6 @@ Two things are kept apart, after ISA-18.2 and IEC 62682: what the *process* says
 `fold` is all of the process's half, a pure function; `twin.ledger.alarms` keeps its result in one row.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 
@@ -213,37 +212,6 @@ def gateway_of(subject: str, registry: Registry) -> str:
     if subject.startswith(GATEWAY):
         return subject.removeprefix(GATEWAY)
     return registry[subject].gateway if subject in registry else ""
-
-
-SHOWN = 200  # alarms told to the screens; all are counted
-
-
-class Ringing(msgspec.Struct, frozen=True):
-    """The open alarms that nobody has shelved: `counts` by level (1 blue to 4 red) and by district, the first SHOWN of
-    them with the rules' names, unacknowledged first, and since when the ledger does not answer (None: it does)."""
-
-    at: int
-    counts: Mapping[int, int]
-    districts: Mapping[str, Mapping[int, int]]
-    unacknowledged: int
-    alarms: Sequence[Alarm]
-    names: Mapping[str, str]
-    away: int | None = None
-
-
-def ringing(alarms: Sequence[Alarm], names: Mapping[str, str], registry: Registry, now: int) -> Ringing:
-    """`alarms`: those that ring, in the order of `urgency`."""
-    by_district: dict[str, Counter[int]] = {}
-    for alarm in alarms:
-        by_district.setdefault(district_of(alarm.subject, registry), Counter())[int(alarm.level)] += 1
-    return Ringing(
-        now,
-        Counter(int(alarm.level) for alarm in alarms),
-        by_district,
-        sum(alarm.acknowledged_at is None for alarm in alarms),
-        alarms[:SHOWN],
-        names,
-    )
 
 
 def urgency(alarm: Alarm) -> tuple[int, int, int, int]:

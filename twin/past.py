@@ -16,15 +16,18 @@ import sqlalchemy as sa
 from twin import air, snapshot
 from twin.air import Hours
 from twin.clock import HOUR
-from twin.episodes import Episodes, Ringing, ringing
+from twin.episodes import Episodes
 from twin.ledger import Ledger, gateways, recalled, rules
 from twin.observation import Domain, Observation
 from twin.registry import Registry
 from twin.replay import I64, Chunk, Known, Rise, Span, View, Word, behind, fold, news, thinned
+from twin.ringing import Ringing, ringing
 from twin.rules import Book
 from twin.snapshot import NEVER, NEVER_HEARD, NO_BAND, U8, Shown, Snapshot
 from twin.store import FOREVER, Said, Store
 
+_Event = tuple[int, int, recalled.Said | recalled.Done | Word]
+EMPTY = Book(0, ())
 LOOK = HOUR  # before a span, in which the last word of most devices lies
 
 
@@ -115,7 +118,7 @@ class Past:
             words = [*gateways.at(connection, span.begin).values()]
             words += gateways.between(connection, span.begin, span.last)
             told = recalled.transitions(connection, span.begin, span.last, noticed=then)
-            panels = self._panels(span, told, connection)
+            panels = self._panels(span, told, words, connection)
         levels, rises = self._levels(span, told)
         folded.level[:] = levels
         hours = Hours(self.registry, span.begin)
@@ -161,9 +164,12 @@ class Past:
             found.append(Difference(device.id, _why(before, after, levels), seen, before, after, *levels))
         return found
 
-    def _panels(self, span: Span, told: Sequence[recalled.Said], connection: sa.Connection) -> Iterator[Ringing]:
+    def _panels(
+        self, span: Span, told: Sequence[recalled.Said], words: Sequence[Word], connection: sa.Connection
+    ) -> Iterator[Ringing]:
         """The alarm panel at each step."""
-        events: list[tuple[int, int, recalled.Said | recalled.Done]] = [(s.at, 0, s) for s in told]
+        events: list[_Event] = [(s.at, 0, s) for s in told]
+        events += [(w.at, 2, w) for w in words]
         events += [(d.at, 1, d) for d in recalled.done(connection, {s.alarm for s in told}, span.last)]
         events.sort(key=lambda e: e[:2])
         since = [(v.at, v.version) for v in reversed(rules.versions(connection)) if v.at <= span.last]
@@ -174,13 +180,12 @@ class Past:
     def _folded(
         self,
         span: Span,
-        events: Sequence[tuple[int, int, recalled.Said | recalled.Done]],
+        events: Sequence[_Event],
         since: Sequence[tuple[int, int]],
         books: Mapping[int, Book],
     ) -> Iterator[Ringing]:
-        names = {v: {rule.id: rule.name for rule in book.rules} for v, book in books.items()}
         groups = {(v, rule.id): rule.group for v, book in books.items() for rule in book.rules}
-        episodes, following = Episodes(), 0
+        episodes, away, following = Episodes(), set[str](), 0
         for k in range(span.steps):
             now = span.begin + k * span.step
             while following < len(events) and events[following][0] <= now:
@@ -189,9 +194,11 @@ class Past:
                         episodes.say(t, id=alarm, group=groups.get((t.version, t.rule), ""))
                     case recalled.Done() as done:
                         episodes.do(**msgspec.structs.asdict(done))
+                    case Word(gateway, online):
+                        (away.discard if online else away.add)(gateway)
                 following += 1
             version = max((v for at, v in since if at <= now), default=0)
-            yield ringing(episodes.ringing(now), names.get(version, {}), self.registry, now)
+            yield ringing(episodes.ringing(now), books.get(version, EMPTY), away, self.registry, now)
 
     def zone(self, view: View, at: int) -> dict[str, Observation]:
         """The last observation of each device at `at`."""

@@ -33,7 +33,7 @@ def layout(
             *above,
             _head(_, language, other),
             html.Div(_bound("ingest.text", "wall-ingest", tone="ingest.tone"), role="alert", className="wall-alert"),
-            html.Div([_left(_), _centre(_), _right(_)], className="wall-body"),
+            html.Div([_left(_), _centre(_, language), _right(_)], className="wall-body"),
             *below,
         ],
         id="wall",
@@ -225,7 +225,8 @@ def _right(_: Translate) -> html.Aside:
     )
 
 
-def _centre(_: Translate) -> html.Main:
+def _centre(_: Translate, language: Language) -> html.Main:
+    alarms = f"/alarms?lang={language}"
     return html.Main(
         [
             html.Div(id="wall-map", className="wall-map"),
@@ -235,7 +236,7 @@ def _centre(_: Translate) -> html.Main:
                 [
                     html.Header(
                         [
-                            html.H2(_("Alarms"), className="panel-name"),
+                            html.H2(html.A(_("Alarms"), href=alarms), className="panel-name"),
                             *(
                                 html.Span(**{"data-bind": f"alarms.{c}", "className": f"alarm-count alarm-{c}"})
                                 for c in ("red", "orange", "yellow", "blue")
@@ -246,6 +247,7 @@ def _centre(_: Translate) -> html.Main:
                     ),
                     html.Div(className="rows alarm-rows", **{"data-list": "alarms.rows"}),
                     _bound("alarms.more", "alarm-more"),
+                    html.Div(className="rows alarm-districts", **{"data-list": "alarms.districts"}),
                 ],
                 className="wall-alarms",
                 role="log",

@@ -191,6 +191,12 @@ def alerts() -> None:
     alerts.main()
 
 
+def alarms() -> None:
+    from tests.bench import alarm_latency
+
+    alarm_latency.main()
+
+
 def simulate() -> None:
     from tests.bench import simulate
 
@@ -222,6 +228,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "replay": replay,
     "replay_page": replay_page,
     "alerts": alerts,
+    "alarms": alarms,
     "simulate": simulate,
     "ingest": ingest,
     "memory": memory,

@@ -80,11 +80,12 @@ test("re-run alarms are listed the worst first, marked, with the level of their 
   assert.equal(rerun.level(1), 4);
   const panel = rerun.panel();
   assert.deepEqual(panel.rows.map(({ cells }) => cells), [
-    ["heat", "乙", "1 分钟前"],
-    ["车场已满", "乙 · 失联", "3 分钟前"],
-    ["车场已满", "甲", "2 分钟前"],
+    ["■ heat", "乙", "1 分钟前"],
+    ["▲ 车场已满", "乙 · 失联", "3 分钟前"],
+    ["● 车场已满", "甲", "2 分钟前"],
   ]);
-  assert.equal(panel.red, "红 1");
+  assert.equal(panel.red, "■ 红 1");
+  assert.deepEqual(panel.waiting, ["b", "a"]);
   assert.match(panel.state, /重算/);
   const line = rerun.over({ begin: NOON + 60_000, at: [NOON, NOON + 3.5 * 60_000], alarms: [], transitions: [] });
   assert.deepEqual(line.alarms, [[0, 0, 0, 0], [1, 1, 0, 1]]);

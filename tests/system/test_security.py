@@ -56,7 +56,7 @@ READS = {
     "aq-1": set(),
     "gw-east": set(),
     "ingest": FEED | {WORKER},
-    "engine": FEED,
+    "engine": FEED | {ALERT},
     "node": FEED | {WORKER, FRAME, ALERT},
     "web": {WORKER, FRAME, ALERT},
     "simulators": set(),

@@ -175,8 +175,10 @@ class Group:
         self._known = 0
 
     def restore(self, kept: list[int]) -> None:
+        """Before its parts are asked again: what they had said is not kept."""
         for i, held in enumerate(kept):
             self._keep(i, held)
+        self.stale.update(range(len(kept)))
 
     def demand(self) -> tuple[int, int, bool]:
         for i in self.stale:

@@ -281,6 +281,14 @@ def acknowledge(connection: sa.Connection, alarm: int, *, by: str, at: int, text
     return _act(connection, replace(found, acknowledged_by=by, acknowledged_at=at), "acknowledge", by, at, text)
 
 
+def acknowledge_all(
+    connection: sa.Connection, wanted: Sequence[int], *, by: str, at: int, text: str = ""
+) -> list[Alarm]:
+    """I have seen these. What somebody had acknowledged stays his; raises RefusedError when one does not exist."""
+    found = [get(connection, alarm) for alarm in dict.fromkeys(wanted)]
+    return [acknowledge(connection, a.id, by=by, at=at, text=text) for a in found if a.acknowledged_by is None]
+
+
 def comment(connection: sa.Connection, alarm: int, text: str, *, by: str, at: int) -> Alarm:
     if not text.strip():
         raise RefusedError(Refusal.NO_TEXT)
@@ -353,3 +361,9 @@ def _act(connection: sa.Connection, alarm: Alarm, action: str, by: str, at: int,
     detail |= {"rule": alarm.rule, "on": alarm.subject, "text": text}
     audit.append(connection, by=by, at=at, action=f"alarm.{action}", subject=f"alarm {alarm.id}", detail=detail)
     return alarm
+
+
+def counts(connection: sa.Connection, since: int) -> dict[str, int]:
+    """How many alarms each rule has raised since then."""
+    wanted = sa.select(ALARM.c.rule, sa.func.count()).where(ALARM.c.opened >= since).group_by(ALARM.c.rule)
+    return {row[0]: row[1] for row in connection.execute(wanted)}

@@ -2,7 +2,8 @@
 //
 //   bars     {rows: [{label, value, text, colour}], max}             horizontal, one a row
 //   columns  {rows: [{label, value, text?, colour}], max?, unit?}    vertical
-//   line     {series: [{name, at: [ms], values, low?, high?, colour}], unit?, from?, to?, mark?}   time in Asia/Shanghai; a line at `mark`
+//   line     {series: [{name, at: [ms], values, low?, high?, shade?, colour}], unit?, from?, to?, mark?}
+//            time in Asia/Shanghai; an upright line at `mark`
 //   ring     {value: 0-1 | null, text, colour}
 //   spark    {values, colour, at?}                                   a line without axes
 
@@ -123,7 +124,7 @@ function line({ series = [], unit = "", from, to, mark, legend = series.length >
         connectNulls: false,
         lineStyle: { width: 0.13 * rem, color: colours[i] },
         emphasis: { disabled: true },
-        ...(s.low
+        ...(s.low || s.shade === false
           ? {}
           : {
               areaStyle: {

@@ -36,6 +36,7 @@ export function liveSource({ directory, language, tell }) {
     text: (message) => message.type === "view" && tell.view(message),
     // a picture of other devices is no live picture, however good the link
     state: (state) => tell.state(mismatch ? { ...state, link: "late", reason: "registry" } : state),
+    shutOut: () => location.reload(), // to the sign-in, by the server's word
   });
   return {
     zone,

@@ -8,6 +8,7 @@ import { words } from "./words.mjs";
 
 const SHOWN = 6; // as many as the wall's list has room for
 const NAMES = ["", "blue", "yellow", "orange", "red"];
+const SHAPES = ["", "●", "▲", "◆", "■"]; // as views/wall.py has them
 
 export class Rerun {
   open = new Map(); // "rule subject" → { rule, subject, level, opened, unknown }
@@ -65,7 +66,7 @@ export class Rerun {
     const count = (level) => open.filter((a) => a.level === level).length;
     const rows = open.slice(0, SHOWN).map(({ rule, subject, level, opened, unknown }) => ({
       cells: [
-        this.names[rule] ?? rule,
+        `${SHAPES[level]} ${this.names[rule] ?? rule}`,
         (this.devices[this.index.get(subject)]?.name ?? subject) + (unknown ? ` · ${w.unknown}` : ""),
         ageText(this.at - opened, this.language),
       ],
@@ -77,7 +78,11 @@ export class Rerun {
       tone: "warn",
       rows: rows.length ? rows : [{ cells: [w.noAlarms, "", ""], tone: "good" }],
       more: open.length > SHOWN ? w.more.replace("{n}", open.length - SHOWN) : "",
-      ...Object.fromEntries([1, 2, 3, 4].map((level) => [NAMES[level], count(level) ? `${w.levels[level]} ${count(level)}` : ""])),
+      // nobody has acknowledged what was never told: all of them pulse
+      waiting: [...new Set(open.map(({ subject }) => subject))].filter((subject) => this.index.has(subject)),
+      districts: [],
+      byDistrict: {},
+      ...Object.fromEntries([1, 2, 3, 4].map((l) => [NAMES[l], count(l) ? `${SHAPES[l]} ${w.levels[l]} ${count(l)}` : ""])),
     };
   }
 

@@ -128,6 +128,8 @@ class Wall {
       },
     });
     this.zone = this.source.zone;
+    const wanted = new URLSearchParams(location.search).get("device");
+    if (wanted) select(directory.devices.findIndex(({ id }) => id === wanted));
   }
 
   /** Open the panel of the device at this index; -1 or null closes it. */
@@ -143,6 +145,7 @@ class Wall {
   #view(view) {
     this.view = view;
     bind(this.root, view, draw);
+    if (view.alarms) this.map?.setAlarms(view.alarms);
     this.ages.take(view);
     this.ages.tick(this.now());
   }
