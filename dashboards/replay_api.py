@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dashboards.api import RequestError, moment_of
 from dashboards.i18n import language_of, translator
-from dashboards.node import Node
+from dashboards.node import Node, district_names
 from dashboards.views.wall import wall
 from twin import kpi, replay
 from twin.clock import DAY, HOUR, SECOND
@@ -70,6 +70,7 @@ def router(node: Node) -> APIRouter:
     busy = threading.BoundedSemaphore(AT_A_TIME)
     grouping = kpi.Grouping(node.registry)
     names = {d.id: d.name for d in node.registry}
+    districts = district_names(settings.layers_folder)
 
     @api.get("/frames")
     def frames(request: Request, from_: From, to: str, step: float = 1, view: View = View.THEN) -> Response:
@@ -101,6 +102,7 @@ def router(node: Node) -> APIRouter:
                         simulated=settings.simulate.on,
                         ringing=m.ringing,
                         names=names,
+                        districts=districts(language),
                     ),
                 }
                 for m in past.moments(view, span)

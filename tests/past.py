@@ -1,4 +1,4 @@
-"""A day of the past with incidents in it, backfilled as a person would, for the tests and measurements of the replay."""
+"""A day of the past with incidents in it, backfilled as a person would, for what tests and measures the replay."""
 
 import subprocess
 import sys

@@ -1,5 +1,5 @@
-"""回放: the wall as it was. The same wall (`pages/wall.py`) with the player as its source, a banner that says so, and the
-controls below. Everything that moves is the browser's (`assets/js/replay.mjs`); the address keeps what is shown.
+"""回放: the wall as it was. The same wall (`pages/wall.py`) with the player as its source, a banner that says so, and
+the controls below. Everything that moves is the browser's (`assets/js/replay.mjs`); the address keeps what is shown.
 """
 
 from typing import Any
@@ -97,7 +97,11 @@ def _dock(_: Translate) -> html.Footer:
 
 def _button(do: str, text: str, label: str) -> html.Button:
     return html.Button(
-        text, type="button", className=f"replay-button replay-do-{do}", title=label, **{"data-do": do, "aria-label": label}
+        text,
+        type="button",
+        className=f"replay-button replay-do-{do}",
+        title=label,
+        **{"data-do": do, "aria-label": label},
     )
 
 

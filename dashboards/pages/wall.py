@@ -1,5 +1,5 @@
-"""全景高新: the wall. The page is drawn once; from then on the browser fills the marked places from its source: the live
-feed, or on the page of replay (`pages/replay.py`) the player.
+"""全景高新: the wall. The page is drawn once; from then on the browser fills the marked places from its source: the
+live feed, or on the page of replay (`pages/replay.py`) the player.
 
 `data-bind`, `data-tone`, `data-colour`, `data-chart`, `data-list` and `data-age` name a path in the view
 (`views/wall.py`).

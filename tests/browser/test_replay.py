@@ -82,7 +82,7 @@ class Replay(Visit):
     def settle(self) -> None:
         """Until the exact view of the instant is there."""
         self.page.wait_for_function("gaoxin.source.player.shown && gaoxin.source.differences")
-        self.page.wait_for_function("!gaoxin.source.player.playing && gaoxin.view.at === Math.floor(gaoxin.source.player.at)")
+        self.page.wait_for_function("gaoxin.view.at === Math.floor(gaoxin.source.player.at)")
 
     def check(self) -> None:
         """The map's bytes and the tiles are those of the instant, as the interface has them."""
@@ -145,7 +145,7 @@ def test_the_lane_that_was_blocked_is_seen(browser: Browser, past: Past) -> None
 
 
 def test_alarms_re_run_are_those_of_the_incident_and_marked(browser: Browser, past: Past) -> None:
-    """Backfilled history has no recorded alarms: the rules in force make them, and nobody may take them for recorded."""
+    """Backfilled history has no recorded alarms: the rules in force make them, and they are marked as such."""
     facts = past.facts("S05")
     full = {device for f in facts for device in f["devices"]}
     at = max(f["ended"] for f in facts) - 5 * MINUTE
@@ -215,7 +215,8 @@ def test_two_times_of_a_day_are_compared(browser: Browser, past: Past) -> None:
     device = fact["devices"][0]
     now, before, shown = page.evaluate(
         """id => { const s = gaoxin.source, i = gaoxin.directory.devices.findIndex(d => d.id === id);
-          return [s.zone.values[i], s.other.values[i], gaoxin.map.kinds[gaoxin.directory.devices[i].kind].bands.length]; }""",
+          const { kind } = gaoxin.directory.devices[i];
+          return [s.zone.values[i], s.other.values[i], gaoxin.map.kinds[kind].bands.length]; }""",
         device,
     )
     assert now > before
