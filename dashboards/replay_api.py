@@ -111,13 +111,16 @@ def router(node: Node) -> APIRouter:
         return _lasting(request, body, "application/json", settled=_settled(node, view, span))
 
     @api.get("/timeline")
-    def timeline(request: Request, from_: From, to: str, view: View = View.THEN) -> Response:
+    def timeline(request: Request, from_: From, to: str, view: View = View.THEN, lang: str | None = None) -> Response:
         """What happened in a range, for a time line: counts by bucket (`at` is where each begins; `width` ms), open
         alarms by level and devices not known at that time, gateways that were away, and what was told or changed.
         """
         begin, end = _range(node, from_, to, MOST_RANGE)
         with busy:
-            body = _packed(msgspec.json.encode(past_line(past, view, begin, end)))
+            line = past_line(past, view, begin, end)
+        _ = translator(language_of(lang, settings.language))
+        facts = [msgspec.structs.replace(fact, what=_(fact.what)) for fact in line.facts]
+        body = _packed(msgspec.json.encode(msgspec.structs.replace(line, facts=facts)))
         return _lasting(request, body, "application/json", settled=False)
 
     @api.get("/extent")

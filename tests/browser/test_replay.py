@@ -35,7 +35,7 @@ class Past(NamedTuple):
 
     def facts(self, scenario: str) -> list[dict[str, Any]]:
         found = self.ask("truth", **{"from": self.begin, "to": self.end}).json()["facts"]
-        return [f for f in found if f["scenario"] == scenario]
+        return [f | {"ended": min(f["ended"], self.end)} for f in found if f["scenario"] == scenario]
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +207,7 @@ def test_nobody_takes_it_for_the_present_and_the_address_can_be_sent_on(browser:
 
 def test_two_times_of_a_day_are_compared(browser: Browser, past: Past) -> None:
     """An hour and a half before the incident and within it: the map shows the difference, the tiles both."""
-    fact = past.facts("S05")[0]
+    fact = next(f for f in past.facts("S05") if f["devices"][0].startswith("pk-"))
     at = (fact["began"] + fact["ended"]) // 2
     visit = Replay(browser, past, at, f"&against={90 * 60}")
     page = visit.page
@@ -219,7 +219,7 @@ def test_two_times_of_a_day_are_compared(browser: Browser, past: Past) -> None:
           return [s.zone.values[i], s.other.values[i], gaoxin.map.kinds[kind].bands.length]; }""",
         device,
     )
-    assert now > before
+    assert now - before > 24, "the car park has filled"
     assert shown == 7
     free = page.locator('[data-bind="parking.free"]').first
     other = past.ask("replay/views", **{"from": at - 90 * MINUTE, "to": at - 90 * MINUTE + 1, "step": 1}).json()[0]

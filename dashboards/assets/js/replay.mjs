@@ -274,7 +274,7 @@ class Replay {
 
   async #askTimeline() {
     const { from, to, view } = this.player;
-    await this.#ask(`timeline?${new URLSearchParams({ from: Math.floor(from), to: Math.floor(to), view })}`, (found) => {
+    await this.#ask(`timeline?${new URLSearchParams({ from: Math.floor(from), to: Math.floor(to), view, lang: this.language })}`, (found) => {
       // the range may have moved on meanwhile
       if (from !== this.player.from || to !== this.player.to || view !== this.player.view) return;
       if (found.end < to - 1) this.player.setRange(from, found.end);
