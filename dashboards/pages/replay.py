@@ -58,6 +58,8 @@ def _dock(_: Translate) -> html.Footer:
         ("next", f"{_('Alarm')} ▶▶", _("Next alarm change")),
         ("loop", "⟳", _("Loop")),
     ]
+    ranges = [html.Option(_("Range"), value="")]
+    ranges += [html.Option(_(text), value=name) for name, text in RANGES.items()]
     controls = [
         html.Div([_button(do, text, label) for do, text, label in steps], className="replay-group replay-steps"),
         html.Label([html.Span(_("Speed")), html.Select(id="replay-speed")], className="replay-group"),
@@ -71,10 +73,7 @@ def _dock(_: Translate) -> html.Footer:
             className="replay-group replay-views",
         ),
         html.Label([html.Span(_("Compare")), html.Select(id="replay-against")], className="replay-group"),
-        html.Div(
-            [_button(f"range-{name}", _(text), _(text)) for name, text in RANGES.items()],
-            className="replay-group replay-ranges",
-        ),
+        html.Label(html.Select(ranges, id="replay-range"), className="replay-group"),
         html.Div(
             [_moment("from", _("From")), _moment("at", _("Shown")), _moment("to", _("To"))],
             className="replay-group replay-moments",

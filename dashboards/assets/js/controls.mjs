@@ -33,6 +33,12 @@ class Controls {
       if (button) this.act(button.getAttribute("data-do"));
       else if (event.target === this.keys) this.keys.hidden = true;
     });
+    const range = root.querySelector("#replay-range");
+    this.#on(range, "change", () => {
+      if (range.value) this.#range(range.value);
+      range.value = ""; // it asks; what the range is, the fields say
+      range.blur();
+    });
     this.#on(this.speed, "change", () => {
       this.player.speed = Number(this.speed.value);
       this.speed.blur();
@@ -46,7 +52,6 @@ class Controls {
 
   act(what) {
     const { player, replay } = this;
-    if (what.startsWith("range-")) return this.#range(what.slice(6));
     if (what.startsWith("view-")) return replay.setView(what.slice(5));
     const acts = {
       play: () => (player.playing ? player.pause() : player.play()),

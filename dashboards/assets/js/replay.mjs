@@ -319,6 +319,9 @@ class Replay {
     if (address === this.#address) return;
     this.#address = address;
     history.replaceState(history.state, "", address);
+    const other = this.root.querySelector('.wall-language[href^="?"]');
+    query.set("lang", this.language === "zh" ? "en" : "zh");
+    other?.setAttribute("href", `?${query}`);
   }
 }
 

@@ -302,14 +302,16 @@ class Ground {
 
   #alarms() {
     const { pen, told } = this;
-    const most = Math.max(...told.alarms.map((levels) => levels.reduce((a, b) => a + b, 0)), 4);
+    const totals = told.alarms.map((levels) => levels.reduce((a, b) => a + b, 0));
+    // by the root, so that an hour of fifty does not flatten the hours of three
+    const most = Math.sqrt(Math.max(...totals, 4));
     const room = this.bars - 0.9 * this.rem;
     told.alarms.forEach((levels, k) => {
       const [x, w] = this.#stretch(told.at[k], told.at[k] + told.width);
       let y = this.bars;
       // the worst at the bottom, where heights can be compared
       for (const level of [4, 3, 2, 1]) {
-        const high = (levels[level - 1] / most) * room;
+        const high = totals[k] ? (levels[level - 1] / totals[k]) * (Math.sqrt(totals[k]) / most) * room : 0;
         pen.fillStyle = LEVEL_COLOURS[level];
         pen.globalAlpha = 0.6;
         pen.fillRect(x, y - high, w + 0.5, high);
