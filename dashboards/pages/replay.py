@@ -75,7 +75,7 @@ def _dock(_: Translate) -> html.Footer:
         html.Label([html.Span(_("Compare")), html.Select(id="replay-against")], className="replay-group"),
         html.Label(html.Select(ranges, id="replay-range"), className="replay-group"),
         html.Div(
-            [_moment("from", _("From")), _moment("at", _("Shown")), _moment("to", _("To"))],
+            [_moment("from", _("Range from")), _moment("at", _("Shown")), _moment("to", _("Range to"))],
             className="replay-group replay-moments",
         ),
         _button("keys", "?", _("Keys")),

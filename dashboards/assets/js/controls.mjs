@@ -1,5 +1,6 @@
 // The replay's buttons, fields, keys and banner: they read the player and tell it; none keeps a state of its own.
 
+import { span } from "./age.mjs";
 import { DAY_MS, fieldOf, midnight, parse, said } from "./moments.mjs";
 import { words } from "./words.mjs";
 
@@ -17,7 +18,7 @@ class Controls {
   #shown = new Map();
 
   constructor(root, { language, replay }) {
-    Object.assign(this, { root, replay, player: replay.player, words: words(language) });
+    Object.assign(this, { root, replay, language, player: replay.player, words: words(language) });
     this.speed = root.querySelector("#replay-speed");
     this.keys = root.querySelector("#replay-keys");
     this.against = root.querySelector("#replay-against");
@@ -82,7 +83,13 @@ class Controls {
     this.#put("#replay-rerun-said", this.replay.rerun ? w.rerunSaid : "");
     const { against } = this.replay;
     this.#put("#replay-against-said", against ? w.comparedWith.replace("{at}", said(player.at - against)) : "");
-    if (this.against.value !== String(against)) this.against.value = String(against);
+    if (this.against.value !== String(against)) {
+      // an address may name any other time before
+      if (![...this.against.options].some(({ value }) => value === String(against))) {
+        this.against.append(new Option(`−${span(against, this.language)}`, against));
+      }
+      this.against.value = String(against);
+    }
     this.#differences();
     this.root.toggleAttribute("data-veiled", !player.shown);
     const speeds = player.speeds.join();

@@ -12,12 +12,13 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-// How finely a range is played: a month is an overview, to be zoomed into. Chunks begin at whole multiples of their length.
+// How finely a range is played: a month is an overview, to be zoomed into. Chunks begin at whole multiples of their length, and
+// are so short that the server makes one for 10,000 devices too.
 const LEVELS = [
   { upto: 26 * HOUR, step: SECOND, chunk: HOUR, views: MINUTE },
-  { upto: 4 * DAY, step: MINUTE, chunk: 6 * HOUR, views: 10 * MINUTE },
-  { upto: 10 * DAY, step: 10 * MINUTE, chunk: DAY, views: HOUR },
-  { upto: Infinity, step: HOUR, chunk: 7 * DAY, views: 3 * HOUR },
+  { upto: 4 * DAY, step: MINUTE, chunk: 2 * HOUR, views: 10 * MINUTE },
+  { upto: 10 * DAY, step: 10 * MINUTE, chunk: 8 * HOUR, views: HOUR },
+  { upto: Infinity, step: HOUR, chunk: 2 * DAY, views: 3 * HOUR },
 ];
 
 export const LEAST = MINUTE; // the shortest range
