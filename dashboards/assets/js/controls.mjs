@@ -92,6 +92,7 @@ class Controls {
     }
     this.#differences();
     this.root.toggleAttribute("data-veiled", !player.shown);
+    this.root.toggleAttribute("data-untold", this.replay.untold);
     const speeds = player.speeds.join();
     if (speeds !== this.#speeds) {
       this.#speeds = speeds;

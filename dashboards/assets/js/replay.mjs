@@ -13,7 +13,11 @@ import { decodeChunk, PlayedZone } from "./replay-frames.mjs";
 import { Rerun } from "./rerun.mjs";
 import { createTimeline } from "./timeline.mjs";
 import { Trend } from "./trend.mjs";
+import { words } from "./words.mjs";
 
+const KEEP_MS = 2_000; // between two addresses while playing
+const TROUBLE_MS = 8_000; // how long a refusal is shown
+const RERUN_MOST = 2 * DAY_MS; // as the server has it
 const SETTLE_MS = 250; // standing still for so long, the exact view is asked for
 const RANGE_MS = 350; // a range that is being dragged or zoomed is asked for when it rests
 const TELL_MS = 250; // between two views that are drawn while playing
@@ -27,7 +31,8 @@ class Replay {
   timeline = null; // what the time line draws
   rerun = null; // the alarms re-run, when they are asked for
   differences = null; // what is known now and was not then, at the instant where it stands still
-  trouble = ""; // what could not be had
+  untold = true; // whether the tiles are not those of the clock
+  #trouble = { why: "", at: 0 }; // what could not be had
   against = 0; // ms before, when the day is compared with another
   other = null; // the zone of that time
   applied = []; // ms that the last frames took to apply, for the measurements
@@ -35,8 +40,9 @@ class Replay {
   #told = null; // the view that is drawn
   #changed = []; // devices to be painted
   #viewDue = 0;
-  #exact = "";
-  #stillSince = 0;
+  #held = null; // the last that the player told
+  #exact = ""; // the instant whose exact view was asked for
+  #movedAt = 0;
   #rangeAt = 0;
   #abort = new AbortController();
   #frame = 0;
@@ -62,8 +68,10 @@ class Replay {
       speed: Number(asked.get("speed")) || 60,
       frame: (changed) => this.#changed.push(...changed),
       told: (view, track) => {
-        if (track === 0) this.#view = view;
-        else this.#otherView(view);
+        if (track > 0) return this.#otherView(view);
+        this.untold = view === null;
+        this.#held = this.#view = view;
+        return undefined;
       },
     });
     this.setAgainst((Number(asked.get("against")) || 0) * 1000);
@@ -76,6 +84,14 @@ class Replay {
 
   now() {
     return this.player.at;
+  }
+
+  get trouble() {
+    return performance.now() - this.#trouble.at < TROUBLE_MS ? this.#trouble.why : "";
+  }
+
+  #refused(why) {
+    this.#trouble = { why, at: performance.now() };
   }
 
   stop() {
@@ -216,33 +232,36 @@ class Replay {
     this.#viewDue = now + TELL_MS;
   }
 
-  /** Standing still: the address, the exact view, and the device that is looked at. */
+  /** Standing still: the address, the exact view, and the device that is looked at. While playing, the address alone. */
   #still(now) {
     const { at, view, playing, shown } = this.player;
     const here = `${at} ${view}`;
-    if (playing || here !== this.#exact) this.#stillSince ||= now;
-    if (playing) {
+    if (here !== this.#was) {
+      this.#was = here;
       this.#exact = "";
       this.differences = null;
-      if (now - this.#stillSince > 2_000) this.#keepAddress(now);
-      return;
+      // an exact view of a later instant does not stand for an earlier one
+      if (this.#told?.at > at) this.#view ??= this.#held;
+      if (!playing) this.#movedAt = now;
     }
-    if (here === this.#exact) return;
-    if (this.#was !== here) {
-      [this.#was, this.#stillSince] = [here, now];
-      this.differences = null;
+    if (playing) {
+      if (now - this.#movedAt < KEEP_MS) return;
+      this.#movedAt = now;
+      this.#keepAddress();
+    } else if (shown && here !== this.#exact && now - this.#movedAt >= SETTLE_MS) {
+      this.#exact = here;
+      this.#keepAddress();
+      this.wall.detail?.refresh();
+      this.#askExact(Math.floor(at), view, here);
     }
-    if (!shown || now - this.#stillSince < SETTLE_MS) return;
-    this.#exact = here;
-    this.#keepAddress(now);
-    this.wall.detail?.refresh();
-    this.#askExact(Math.floor(at), view, here);
   }
 
   async #askExact(at, view, here) {
     const query = new URLSearchParams({ from: at, to: at + 1, step: 1, view, lang: this.language });
     await this.#ask(`views?${query}`, ([found]) => {
-      if (this.#exact === here) this.#view = found.view;
+      if (this.#exact !== here) return;
+      this.untold = false;
+      this.#view = found.view;
     });
     if (this.against) {
       const before = new URLSearchParams({ ...Object.fromEntries(query), from: at - this.against, to: at - this.against + 1 });
@@ -288,34 +307,33 @@ class Replay {
       await this.trend.read(this.player.from, this.player.to);
       this.#view ??= this.#told;
     } catch (error) {
-      if (error.name !== "AbortError") this.trouble = error.message;
+      if (error.name !== "AbortError") this.#refused(error.message);
     }
   }
 
   async #askRerun() {
     const { from, to } = this.player;
+    if (to - from > RERUN_MOST) return this.#refused(words(this.language).rerunMost);
     const body = JSON.stringify({ from: String(Math.floor(from)), to: String(Math.floor(to)) });
     const how = { method: "POST", body, headers: { "Content-Type": "application/json" } };
     const take = (found) => (this.rerun = new Rerun(found, this.directory, this.language));
-    await this.#ask(`rerun?lang=${this.language}`, take, how);
+    return this.#ask(`rerun?lang=${this.language}`, take, how);
   }
 
   /** What the server says at an address of the replay, to `take`; what it refuses is kept to be shown. */
   async #ask(what, take, how = {}) {
     try {
       take(await read(`/api/v1/replay/${what}`, { ...how, signal: this.#abort.signal }));
-      this.trouble = "";
     } catch (error) {
-      if (error.name !== "AbortError") this.trouble = error.message;
+      if (error.name !== "AbortError") this.#refused(error.message);
     }
   }
 
-  #keepAddress(now) {
+  #keepAddress() {
     const { from, to, at, speed, view } = this.player;
     const query = new URLSearchParams({ from: addressOf(from), to: addressOf(to), at: addressOf(at), speed, view, lang: this.language });
     if (this.against) query.set("against", this.against / 1000);
     const address = `${location.pathname}?${query}`;
-    this.#stillSince = now;
     if (address === this.#address) return;
     this.#address = address;
     history.replaceState(history.state, "", address);
