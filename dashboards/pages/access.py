@@ -60,7 +60,7 @@ def _people(_: Translate) -> html.Div:
                     html.H2(_("Users")),
                     _grid(
                         "access-users",
-                        {"name": _("User name"), "roleText": _("Role"), "since": _("Since"), "state": _("State")},
+                        {"name": _("User name"), "roleText": _("Role"), "since": _("Made"), "state": _("State")},
                         "name",
                     ),
                     html.Div(

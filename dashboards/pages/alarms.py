@@ -149,7 +149,7 @@ def _grid(_: Translate) -> dag.AgGrid:
         id="alarms-grid",
         className="desk-grid",
         columnDefs=[
-            column("levelText", _("Level"), 88, cellClassRules=tones, cellClass="alarm-level"),
+            column("levelText", _("Level"), 100, cellClassRules=tones, cellClass="alarm-level"),
             column("rule", _("Alarm"), 190, tooltipField="rule", flex=2),
             column("place", _("Place"), 180, tooltipField="place", flex=2),
             column("subject", _("Device"), 92, tooltipField="subject"),

@@ -98,6 +98,7 @@ def words(language: Language) -> dict[str, Any]:
             "rate": _("change a minute"),
             "absent": _("silent for"),
         },
+        "attributes": {name: _(label) for name, label in ATTRIBUTES.items()},
         "matches": {"all": _("all conditions"), "any": _("any condition")},
         "overs": {"device": _("each device"), "district": _("a district"), "gateway": _("a gateway")},
         "days": {
@@ -208,6 +209,22 @@ def words(language: Language) -> dict[str, Any]:
         "times": _("{n} times"),
         "empty": _("No rule is like this"),
     }
+
+
+# What the attributes of the zone's own registry mean; another one is shown by its name
+ATTRIBUTES = {
+    "freeSpeed": "free speed",
+    "capacity": "capacity",
+    "length": "length",
+    "lanes": "lanes",
+    "area": "area",
+    "homes": "homes",
+    "cards": "cards",
+    "pumps": "pumps",
+    "roadClass": "road class",
+    "noiseClass": "noise zone class",
+    "use": "kind of use",
+}
 
 
 # ---------------------------------------------------------------- problems and differences

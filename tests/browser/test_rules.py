@@ -33,6 +33,12 @@ def visit_as(browser: Browser, twin: Up, role: str | None, path: str) -> Visit:
     return visit
 
 
+def visit_on_duty(browser: Browser, twin: Up, alarm: int) -> Visit:
+    visit = Visit(browser, f"{twin.url}/alarms?alarm={alarm}", cookies=signed_in(browser, twin, "operator"))
+    visit.page.locator("#alarm-story").wait_for(timeout=60_000)
+    return visit
+
+
 def drag(page: Page, handle: str, pixels: float) -> None:
     """Take a level's line by its label, and let it go further down."""
     box = page.locator(f'.levels-line[data-handle="{handle}"] .levels-label').bounding_box()
@@ -105,9 +111,13 @@ def test_from_a_dragged_line_to_an_alarm_and_back(browser: Browser, twin: Up, le
 
     wait_until(lambda: bool(raised()), "the engine raises by the saved rule", 100)
     alarm = raised()[0]
-    with ledger.transaction() as connection:
-        done = alarms.acknowledge(connection, alarm.id, by="operator", at=SystemClock().now(), text="核查中")
-    assert done.state is State.ACKNOWLEDGED
+    on_duty = visit_on_duty(browser, twin, alarm.id)
+    on_duty.page.locator("#alarm-text").fill("核查中")
+    on_duty.page.get_by_role("button", name="确认", exact=True).click()
+    on_duty.page.locator("#alarm-story").get_by_text("核查中").wait_for(timeout=20_000)
+    on_duty.page.screenshot(path=SHOTS / "rules_alarm.png")
+    on_duty.page.context.close()
+    assert [a.state for a in raised() if a.id == alarm.id] == [State.ACKNOWLEDGED]
 
     page.locator('[data-do="history"]').click()
     page.locator(".rules-versions").wait_for()

@@ -13,10 +13,11 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt import publish
 
+from dashboards.auth import CSRF_HEADER
 from tests.people import COOKIE, commit, sign_in
 from tests.servers import Up, up, wait_until
 from tests.services import Web, web
-from twin.access import Role
+from twin.access import Role, csrf_of
 from twin.clock import HOUR, SystemClock
 from twin.rules import Condition, Rule, Scope, Term
 
@@ -74,8 +75,8 @@ def ask(twin: Up, path: str, **query: Any) -> Any:
 
 
 def do(twin: Up, path: str, token: str = "", **body: Any) -> httpx2.Response:
-    cookies = {COOKIE: token} if token else {}
-    return httpx2.post(f"{twin.url}/api/v1/{path}", json=body, cookies=cookies, timeout=20)
+    cookies, headers = ({COOKIE: token}, {CSRF_HEADER: csrf_of(token)}) if token else ({}, {})
+    return httpx2.post(f"{twin.url}/api/v1/{path}", json=body, cookies=cookies, headers=headers, timeout=20)
 
 
 def alarm_of(twin: Up, device: str, level: float = 105) -> dict[str, Any]:
@@ -202,7 +203,7 @@ def test_the_report_measures_what_was_raised(twin: Up) -> None:
 
 
 def test_a_kill_loses_no_alarm_and_no_notice(twin: Up, hook: Web) -> None:
-    """kill -9 with a notice on its way, and an alarm over meanwhile: then ledger, broker and service agree."""
+    """kill -9 with a notice on its way and an alarm that is over meanwhile: ledger, broker and service agree after."""
     for device in DEVICES:
         alarm_of(twin, device)
     # An alarm that no ledger knows: what an engine of before may have left

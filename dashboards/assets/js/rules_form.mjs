@@ -57,7 +57,7 @@ export class Form {
     if (term.condition === "absent") return { unit: this.words.seconds, low: 0, high: Infinity, label: this.words.conditions.absent };
     const limits = this.limits[term.metric];
     const metric = this.choices.metrics.get(term.metric);
-    const own = term.of ? `× ${term.of}` : unitOf(limits?.unit ?? "", this.language);
+    const own = term.of ? `× ${this.attribute(term.of)}` : unitOf(limits?.unit ?? "", this.language);
     const unit = term.condition === "rate" ? `${own}/min` : own;
     const free = term.of || term.condition === "rate";
     return {
@@ -66,6 +66,11 @@ export class Form {
       high: free ? Infinity : (limits?.high ?? Infinity),
       label: metric?.label ?? limits?.label ?? term.metric,
     };
+  }
+
+  /** An attribute as people call it. */
+  attribute(name) {
+    return this.words.attributes[name] ?? name;
   }
 
   #field(path, label, ...inside) {
@@ -200,7 +205,7 @@ export class Form {
     if (term.metric) there.add(term.metric);
     const metrics = [...there].map((m) => [m, this.choices.metrics.get(m)?.label ?? m]);
     if (term.condition === "absent") metrics.unshift(["", w.anything]);
-    const shares = [...this.choices.attributes].filter(([, a]) => a.numeric).map(([name]) => [name, name]);
+    const shares = [...this.choices.attributes].filter(([, a]) => a.numeric).map(([name]) => [name, this.attribute(name)]);
     const { unit } = this.about(term);
     return h(
       "div",
@@ -267,9 +272,9 @@ export class Form {
       this.change("scope.where", made);
       this.rebuild();
     };
-    const attributes = [...this.choices.attributes].filter(([name, a]) => !(name in where) && !a.numeric && a.values.size < 24).map(([name]) => [name, name]);
+    const attributes = [...this.choices.attributes].filter(([name, a]) => !(name in where) && !a.numeric && a.values.size < 24).map(([name]) => [name, this.attribute(name)]);
     const rows = Object.entries(where).map(([name, values]) =>
-      h("span", { class: "rules-where" }, h("code", {}, name), this.#chips(`scope.where.${name}`, values, [...(this.choices.attributes.get(name)?.values ?? values)].map((v) => [v, String(v)])), h("button", { type: "button", class: "rules-small", onclick: () => set(Object.fromEntries(Object.entries(where).filter(([k]) => k !== name))) }, "✕")),
+      h("span", { class: "rules-where" }, h("span", {}, this.attribute(name)), this.#chips(`scope.where.${name}`, values, [...(this.choices.attributes.get(name)?.values ?? values)].map((v) => [v, String(v)])), h("button", { type: "button", class: "rules-small", onclick: () => set(Object.fromEntries(Object.entries(where).filter(([k]) => k !== name))) }, "✕")),
     );
     const add = this.#select("scope.where", "", [["", w.addAttribute], ...attributes], (v) => v && set({ ...where, [v]: [] }));
     return this.#field("scope.where", w.keys.where, rows, add);
