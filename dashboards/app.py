@@ -16,7 +16,7 @@ from dashboards.auth import OURSELVES, Gate
 from dashboards.backtests import Backtests
 from dashboards.i18n import language_of
 from dashboards.node import Node, district_names
-from dashboards.pages import access, alarm_care, alarm_tabs, alarms, devices, rules, scenarios, wall
+from dashboards.pages import access, alarm_care, alarm_tabs, alarms, devices, replay, rules, scenarios, wall
 from twin.errors import LedgerError, RefusedError
 
 log = logging.getLogger("gaoxin.web")
@@ -29,7 +29,8 @@ _INDEX = """<!DOCTYPE html>
 <link rel="stylesheet" href="/assets/vendor/maplibre.css">
 <link rel="stylesheet" href="/assets/css/palette.css"><link rel="stylesheet" href="/assets/css/wall.css">
 <link rel="stylesheet" href="/assets/css/desk.css"><link rel="stylesheet" href="/assets/css/access.css">
-<link rel="stylesheet" href="/assets/css/alarms.css"><link rel="stylesheet" href="/assets/css/rules.css">{%css%}
+<link rel="stylesheet" href="/assets/css/alarms.css"><link rel="stylesheet" href="/assets/css/rules.css">
+<link rel="stylesheet" href="/assets/css/replay.css">{%css%}
 </head><body>{%app_entry%}<footer>{%config%}{%scripts%}
 <script>
 window.dash_clientside = Object.assign(window.dash_clientside || {}, {gaoxin: {
@@ -153,6 +154,11 @@ def _pages(app: FastAPI, node: Node) -> None:
 
     dash.register_page("scenarios", path=scenarios.PATH, title="数智高新 · 情景演练", layout=scenarios_layout)
     scenarios.register(made, node)
+
+    def replay_layout(lang: str | None = None, **_: Any) -> Any:
+        return replay.layout(language_of(lang, node.settings.language))
+
+    dash.register_page("replay", path=replay.PATH, title="数智高新 · 回放", layout=replay_layout)
 
     def rules_layout(lang: str | None = None, rule: str | None = None, **_: Any) -> Any:
         return rules.layout(language_of(lang, node.settings.language), rule)

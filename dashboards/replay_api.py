@@ -18,8 +18,8 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from dashboards.api import RequestError, moment_of
-from dashboards.i18n import language_of
-from dashboards.node import Node
+from dashboards.i18n import language_of, translator
+from dashboards.node import Node, district_names
 from dashboards.views.wall import wall
 from twin import kpi, replay
 from twin.clock import DAY, HOUR, SECOND
@@ -41,7 +41,8 @@ AT_A_TIME = 2  # answers being made; the rest wait
 
 
 class Rerun(BaseModel):
-    """A range, and the rules to be tried on it: those of a `version`, or `rules` as the rulebook has them."""
+    """A range, and the rules to be tried on it: those of a `version`, or `rules` as the rulebook has them; without
+    either, those in force."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -69,6 +70,7 @@ def router(node: Node) -> APIRouter:
     busy = threading.BoundedSemaphore(AT_A_TIME)
     grouping = kpi.Grouping(node.registry)
     names = {d.id: d.name for d in node.registry}
+    districts = district_names(settings.layers_folder)
 
     @api.get("/frames")
     def frames(request: Request, from_: From, to: str, step: float = 1, view: View = View.THEN) -> Response:
@@ -100,6 +102,7 @@ def router(node: Node) -> APIRouter:
                         simulated=settings.simulate.on,
                         ringing=m.ringing,
                         names=names,
+                        districts=districts(language),
                     ),
                 }
                 for m in past.moments(view, span)
@@ -108,13 +111,16 @@ def router(node: Node) -> APIRouter:
         return _lasting(request, body, "application/json", settled=_settled(node, view, span))
 
     @api.get("/timeline")
-    def timeline(request: Request, from_: From, to: str, view: View = View.THEN) -> Response:
+    def timeline(request: Request, from_: From, to: str, view: View = View.THEN, lang: str | None = None) -> Response:
         """What happened in a range, for a time line: counts by bucket (`at` is where each begins; `width` ms), open
         alarms by level and devices not known at that time, gateways that were away, and what was told or changed.
         """
         begin, end = _range(node, from_, to, MOST_RANGE)
         with busy:
-            body = _packed(msgspec.json.encode(past_line(past, view, begin, end)))
+            line = past_line(past, view, begin, end)
+        _ = translator(language_of(lang, settings.language))
+        facts = [msgspec.structs.replace(fact, what=_(fact.what)) for fact in line.facts]
+        body = _packed(msgspec.json.encode(msgspec.structs.replace(line, facts=facts)))
         return _lasting(request, body, "application/json", settled=False)
 
     @api.get("/extent")
@@ -153,21 +159,33 @@ def router(node: Node) -> APIRouter:
             return _json({"at": instant, "devices": past.differences(instant)})
 
     @api.post("/rerun")
-    def run_again(asked: Rerun) -> Response:
+    def run_again(asked: Rerun, lang: str | None = None) -> Response:
         """What the rules of a version, or a draft, would have made of a range, on all that is stored today. What is
-        told begins before `from` by the rules' delays, so that what was open then is there.
+        told begins before `from` by the rules' delays, so that what was open then is there. `names`: of the rules.
         """
         begin, end = _range(node, asked.from_, asked.to, MOST_RERUN)
         assert node.ledger is not None
-        if (asked.version is None) == (asked.rules is None):
+        if asked.version is not None and asked.rules is not None:
             raise RequestError(422, "give either version or rules", parameter="version")
-        drafted = _drafted(node, asked.rules or [])
         with node.ledger.reading() as connection:
-            book = Book(0, drafted) if asked.version is None else rules.at_version(connection, asked.version)
+            if asked.rules is not None:
+                book = Book(0, _drafted(node, asked.rules))
+            elif asked.version is not None:
+                book = rules.at_version(connection, asked.version)
+            else:
+                book = rules.current(connection)
         with busy:
             found = rerun(node.registry, node.store, book.rules, book.version, begin, end)
+        _ = translator(language_of(lang, settings.language))
         return _json(
-            {"from": begin, "to": end, "version": book.version, "told": len(found), "transitions": found[:MOST_TOLD]}
+            {
+                "from": begin,
+                "to": end,
+                "version": book.version,
+                "names": {rule.id: _(rule.name) for rule in book.rules},
+                "told": len(found),
+                "transitions": found[:MOST_TOLD],
+            }
         )
 
     return api

@@ -179,6 +179,12 @@ def replay() -> None:
     replay.main()
 
 
+def replay_page() -> None:
+    from tests.bench import replay_page
+
+    replay_page.main()
+
+
 def alerts() -> None:
     from tests.bench import alerts
 
@@ -220,6 +226,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "latency": latency,
     "stores": stores,
     "replay": replay,
+    "replay_page": replay_page,
     "alerts": alerts,
     "alarms": alarms,
     "simulate": simulate,

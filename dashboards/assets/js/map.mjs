@@ -68,6 +68,12 @@ class ZoneMap {
     for (const index of changed) this.#paint(index);
   }
 
+  /** Paint with other colours for the kinds' bands. */
+  recolour(kinds) {
+    this.kinds = kinds;
+    if (this.ready) this.#paintAll();
+  }
+
   setDomainVisible(domain, visible) {
     if (visible) this.#hidden.delete(domain);
     else this.#hidden.add(domain);
