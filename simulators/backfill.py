@@ -35,8 +35,8 @@ def fill(
     """Simulate [start, end), UTC ms, with scenarios laid over it, and load it; returns the number of rows handed to the
     store.
 
-    A device with a period under a minute is filled in once a minute: the world steps no finer. `progress` is told the
-    share done, 0 to 1, after each chunk. Raises what `store.load` raises; running it again is harmless.
+    A device with a period under a minute says the same for that minute: the world steps no finer. `progress` is told
+    the share done, 0 to 1, after each chunk. Raises what `store.load` raises; running it again is harmless.
     """
     rows = 0
     for until, tables in chunks(registry, seed=seed, start=start, end=end, scenarios=scenarios):
@@ -91,8 +91,7 @@ class _Timetable:
 
     def __init__(self, devices: tuple[Device, ...]) -> None:
         self.devices = devices
-        period, self._offset = schedule(devices)
-        self._period = np.maximum(period, STEP)
+        self._period, self._offset = schedule(devices)
 
     def rows(
         self,
@@ -102,16 +101,22 @@ class _Timetable:
         span: tuple[int, int],
         latency: np.random.Generator,
     ) -> _Rows:
-        # The first deadline at or after the beginning of each minute, if it is within that minute and the span
+        # The first deadline at or after the beginning of each minute, if it is within that minute and the span; and
+        # those that follow within the minute, for a device with a shorter period
         begin = steps[None, :] - self._offset[:, None]
         deadline = np.ceil(begin / self._period[:, None]) * self._period[:, None] + self._offset[:, None]
-        at = np.ceil(deadline).astype(np.int64)
-        due = (at < steps[None, :] + STEP) & (at >= span[0]) & (at < span[1])
-        device, _ = np.nonzero(due)
-        at = at[due]
+        found = []
+        for k in range(round(np.ceil(STEP / self._period.min()))):
+            at = np.ceil(deadline + k * self._period[:, None]).astype(np.int64)
+            due = (at < steps[None, :] + STEP) & (at >= span[0]) & (at < span[1])
+            found.append((*np.nonzero(due), at[due]))
+        device, minute, at = (np.concatenate(part) for part in zip(*found, strict=True))
+        if len(found) > 1:
+            order = np.lexsort((at, device))
+            device, minute, at = device[order], minute[order], at[order]
         received = at + latency.integers(40, 400, len(at))
         values = {
-            metric: np.stack([r[metric] for r in readings], axis=1)[due].round(DECIMALS[metric])
+            metric: np.stack([r[metric] for r in readings], axis=1)[device, minute].round(DECIMALS[metric])
             for metric in columns(domain)
             if metric in readings[0]
         }
