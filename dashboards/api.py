@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict
 
-from dashboards import operation
+from dashboards import drills, operation
 from dashboards.i18n import DOMAIN_LABELS, Language, Translate, language_of, translator
 from dashboards.live import DirectionError
 from dashboards.node import Node
@@ -74,11 +74,20 @@ _STATUS = {
     Refusal.SIGN_IN_FIRST: 401,
     Refusal.SIGN_IN: 401,
     Refusal.MAY_NOT: 403,
+    Refusal.FORGED: 403,
     Refusal.WAIT: 429,
     Refusal.CONFLICT: 409,
     Refusal.ACKNOWLEDGED: 409,
+    Refusal.USER_EXISTS: 409,
+    Refusal.LAST_ADMIN: 409,
     **dict.fromkeys((Refusal.NO_ALARM, Refusal.NO_VERSION, Refusal.NO_SILENCE, Refusal.NO_USER, Refusal.NO_LINK), 404),
 }
+
+
+def status_of(refused: RefusedError) -> int:
+    """What HTTP says to it: 422 where nothing fits better."""
+    assert isinstance(refused.reason, Refusal)
+    return _STATUS.get(refused.reason, 422)
 
 
 def answer_refused(request: Request, error: Exception) -> Response:
@@ -86,7 +95,12 @@ def answer_refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)
     assert isinstance(error.reason, Refusal)
     said = translator(language_of(request.query_params.get("lang"), "en"))(error.reason).format(**error.details)
-    return JSONResponse({"error": said, "reason": error.reason.name.lower()}, _STATUS.get(error.reason, 422))
+    return JSONResponse({"error": said, "reason": error.reason.name.lower()}, status_of(error))
+
+
+def answer_gate(request: Request, error: Exception) -> Response:
+    """What `auth.Gate` refuses."""
+    return ERROR_HANDLERS[type(error)](request, error)
 
 
 def answer_invalid_request(_: Request, error: Exception) -> Response:
@@ -315,11 +329,12 @@ def router(node: Node) -> APIRouter:
 
     @api.post("/api/v1/scenarios/{scenario}/{do}", tags=["simulation"])
     async def direct(scenario: str, do: Literal["play", "stop"], how: Direction) -> Response:
-        """Play a scenario now, or rehearse it `at` a local time of day, `speed` times as fast; or stop it."""
-        if not node.settings.simulate.on:
-            raise RequestError(403, "nothing is simulated here (simulate.on is false)")
+        """Play a scenario now, or rehearse it `at` a local time of day, `speed` times as fast; or stop it.
+
+        Needs an operator.
+        """
         try:
-            await node.relay.direct(do, scenario, how.at, how.speed)
+            await drills.direct(node, do, scenario, how.at, how.speed)
         except DirectionError as error:
             raise RequestError(error.status, str(error)) from None
         return _json({"stage": node.relay.stage})
@@ -338,7 +353,9 @@ def router(node: Node) -> APIRouter:
         """One layer as GeoJSON in EPSG:4326."""
         if name not in publish.NAMES:
             raise RequestError(404, f"no layer {name!r}", parameter="name", allowed=list(publish.NAMES))
-        return Response(published(name), media_type="application/geo+json", headers={"Cache-Control": "max-age=60"})
+        return Response(
+            published(name), media_type="application/geo+json", headers={"Cache-Control": "private, max-age=60"}
+        )
 
     @api.websocket("/api/v1/live")
     async def live(socket: WebSocket, lang: str | None = None) -> None:

@@ -1,5 +1,6 @@
 """The one ASGI application: Dash pages, the HTTP interface and the live feed."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,11 +10,14 @@ import dash
 from dash import ClientsideFunction, Input, Output, dcc, html
 from fastapi import FastAPI
 
-from dashboards import api
-from dashboards.auth import Gate
+from dashboards import accounts, api, sign_in
+from dashboards.auth import OURSELVES, Gate
 from dashboards.i18n import language_of
 from dashboards.node import Node
-from dashboards.pages import devices, scenarios, wall
+from dashboards.pages import access, devices, scenarios, wall
+from twin.errors import LedgerError, RefusedError
+
+log = logging.getLogger("gaoxin.web")
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -22,12 +26,13 @@ _INDEX = """<!DOCTYPE html>
 <html lang="zh-CN"><head>{%metas%}<title>{%title%}</title><link rel="icon" href="/assets/favicon.svg">
 <link rel="stylesheet" href="/assets/vendor/maplibre.css">
 <link rel="stylesheet" href="/assets/css/palette.css"><link rel="stylesheet" href="/assets/css/wall.css">
-<link rel="stylesheet" href="/assets/css/desk.css">{%css%}
+<link rel="stylesheet" href="/assets/css/desk.css"><link rel="stylesheet" href="/assets/css/access.css">{%css%}
 </head><body>{%app_entry%}<footer>{%config%}{%scripts%}
 <script>
 window.dash_clientside = Object.assign(window.dash_clientside || {}, {gaoxin: {
   mount: async () => { (await import("/assets/js/wall.mjs")).mount(document.getElementById("wall")); return ""; }
 }});
+import("/assets/js/session.mjs").then((session) => session.watch(window, () => location.reload()));
 </script>{%renderer%}</footer></body></html>"""
 
 
@@ -57,10 +62,15 @@ def build(node: Node) -> FastAPI:
     )
     for kind, handler in api.ERROR_HANDLERS.items():
         app.add_exception_handler(kind, handler)
+    app.include_router(sign_in.router(node))
+    app.include_router(accounts.router(node))
     app.include_router(api.router(node))
-    assert node.ledger is not None
-    app.add_middleware(Gate, ledger=node.ledger, settings=node.settings.access, clock=node.clock)
     _pages(app, node)
+    assert node.ledger is not None
+    # Last, so that it is the outermost
+    app.add_middleware(
+        Gate, ledger=node.ledger, settings=node.settings.access, clock=node.clock, refuse=api.answer_gate
+    )
     return app
 
 
@@ -77,7 +87,14 @@ async def _visit(app: FastAPI) -> None:
 
     address = {"scheme": "http", "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 0), "root_path": ""}
     request = {"method": "GET", "path": "/", "raw_path": b"/", "query_string": b"", "headers": []}
-    await app({"type": "http", "http_version": "1.1", **address, **request}, receive, send)
+    await app({"type": "http", "http_version": "1.1", OURSELVES: True, **address, **request}, receive, send)
+
+
+def _leave_as_it_is(error: Exception) -> None:
+    """A page that refreshes itself stays as it was while the ledger is away, or when its reader's session has ended."""
+    if not isinstance(error, RefusedError | LedgerError):
+        raise error
+    log.info("a page was not answered: %s", error)
 
 
 def _pages(app: FastAPI, node: Node) -> None:
@@ -93,6 +110,7 @@ def _pages(app: FastAPI, node: Node) -> None:
         suppress_callback_exceptions=True,
         title="数智高新运营服务中心",
         update_title="",
+        on_error=_leave_as_it_is,
     )
 
     def wall_layout(lang: str | None = None, **_: Any) -> Any:
@@ -109,6 +127,12 @@ def _pages(app: FastAPI, node: Node) -> None:
 
     dash.register_page("scenarios", path=scenarios.PATH, title="数智高新 · 情景演练", layout=scenarios_layout)
     scenarios.register(made, node)
+
+    def access_layout(lang: str | None = None, **_: Any) -> Any:
+        return access.layout(language_of(lang, node.settings.language))
+
+    dash.register_page("access", path=access.PATH, title="数智高新 · 账号与审计", layout=access_layout)
+    access.register(made, node)
     dash.register_page("wall", path=wall.PATH, title="数智高新 · 全景高新", layout=wall_layout)
     made.layout = html.Div([dcc.Location(id="url"), dash.page_container, html.Div(id="mounted", hidden=True)])
     made.clientside_callback(

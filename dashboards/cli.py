@@ -14,6 +14,7 @@ import typer
 from dashboards import node as nodes
 from dashboards.audit_commands import app as audit_app
 from dashboards.console import Called, settings_of
+from dashboards.kiosk_commands import app as kiosk_app
 from dashboards.notice_commands import app as notice_app
 from dashboards.rule_commands import app as rules_app
 from dashboards.scenario_commands import app as scenario_app
@@ -21,7 +22,7 @@ from dashboards.user_commands import app as user_app
 from twin import channels
 from twin.clock import HOUR, SystemClock, local, parse
 from twin.errors import OurError, TheirError
-from twin.ledger import truth
+from twin.ledger import truth, users
 from twin.registry import Registry
 from twin.settings import Settings
 from twin.store import Store
@@ -47,6 +48,7 @@ app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(scenario_app, name="scenario")
 app.add_typer(rules_app, name="rules")
 app.add_typer(user_app, name="user")
+app.add_typer(kiosk_app, name="kiosk")
 app.add_typer(audit_app, name="audit")
 app.add_typer(notice_app, name="notify")
 
@@ -175,11 +177,14 @@ def _run_node(
 
         from dashboards.app import build
 
+        _welcome(made)
         uvicorn.run(
             build(made),
             host=settings.web.host,
             port=settings.web.port,
             log_level="warning",
+            proxy_headers=bool(settings.web.proxies),
+            forwarded_allow_ips=settings.web.proxies,
             ws_ping_interval=20,
             ws_ping_timeout=20,
             # A screen holds its connection for weeks: an ending server must not wait for it
@@ -195,6 +200,28 @@ def _run_node(
         made.start()
         stop.wait()
     made.stop()
+
+
+def _welcome(node: nodes.Node) -> None:
+    """The first start's admin, and a word where anybody of the network may look."""
+    web, look = node.settings.web, node.settings.access.look
+    assert node.ledger is not None
+    with node.ledger.transaction() as connection:
+        password = users.first_admin(connection, at=node.clock.now())
+    if password is not None:
+        line = "=" * 76
+        typer.echo(
+            f"{line}\nThe first account is made. "
+            f"Sign in at http://{nodes.reachable(web.host)}:{web.port}/sign-in as\n\n"
+            f"    {users.FIRST}    {password}\n\n"
+            f"This password is shown now and never again; lost: gaoxin user password {users.FIRST}\n{line}"
+        )
+    if look == "anyone" and not nodes.is_loopback(web.host):
+        log.warning(
+            "web.host = %s is open to a network, and access.look = anyone: whoever reaches it may look. "
+            'Set access.look = "signed-in" to ask for an account or a kiosk link',
+            web.host,
+        )
 
 
 @app.command()

@@ -4,6 +4,7 @@ With DuckDB (one process owns the file) ingest, engine and web share a process; 
 """
 
 import contextlib
+import ipaddress
 import logging
 import threading
 from collections.abc import Iterator
@@ -69,6 +70,18 @@ def ledger_of(settings: Settings) -> Iterator[Ledger]:
         yield ledger
     finally:
         ledger.close()
+
+
+def reachable(host: str) -> str:
+    """As this machine reaches what listens on `host`."""
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else host
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def make_decoder(settings: Settings, registry: Registry, mapping: Path | None = None) -> Decoder:

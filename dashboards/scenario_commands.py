@@ -1,12 +1,16 @@
 """`gaoxin scenario`: look at the incidents that can be played into the simulated zone, play and stop them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from dashboards.console import settings_of
+from dashboards import drills
+from dashboards import node as nodes
+from dashboards.console import account, settings_of
 from dashboards.i18n import translator
 from twin.clock import SystemClock, local
+from twin.errors import LedgerError
+from twin.settings import Settings
 from twin.truth import Stage
 
 app = typer.Typer(help="Play incidents into the simulated zone.", no_args_is_help=True)
@@ -48,7 +52,9 @@ def play(
     from simulators import direct, stage
 
     with settings_of(context) as settings:
-        _say(direct.ask(settings.broker, stage.command("play", scenario, at, speed)))
+        done = direct.ask(settings.broker, stage.command("play", scenario, at, speed))
+        _record(settings, "play", scenario, {"at": at, "speed": speed} if at else {})
+        _say(done)
 
 
 @app.command()
@@ -59,7 +65,9 @@ def stop(
     from simulators import direct, stage
 
     with settings_of(context) as settings:
-        _say(direct.ask(settings.broker, stage.command("stop", scenario)))
+        done = direct.ask(settings.broker, stage.command("stop", scenario))
+        _record(settings, "stop", scenario or "all", {})
+        _say(done)
 
 
 @app.command()
@@ -69,6 +77,15 @@ def status(context: typer.Context) -> None:
 
     with settings_of(context) as settings:
         _say(direct.state(settings.broker))
+
+
+def _record(settings: Settings, do: str, scenario: str, detail: dict[str, Any]) -> None:
+    """In the audit, where this machine can write there: who may speak to the broker may play without it."""
+    try:
+        with nodes.ledger_of(settings) as ledger, ledger.transaction() as connection:
+            drills.record(connection, do, scenario, detail, by=account(), at=SystemClock().now())
+    except (LedgerError, OSError) as error:
+        typer.secho(f"done, but not in the audit: {error}", err=True, fg="yellow")
 
 
 def _say(stage: Stage) -> None:

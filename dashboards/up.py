@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
+from dashboards.node import reachable
 from ingest.broker import AMQTT_LIMITS, find, free_port
 from twin.errors import BrokerError, OurError
 from twin.settings import Broker, Settings, environment
@@ -84,7 +85,7 @@ def run(settings: Settings) -> None:
             child.start()
             if child.name == "broker":
                 _await_port(settings.broker, child, stop)
-        log.info("open http://%s:%d", _reachable(settings.web.host), settings.web.port)
+        log.info("open http://%s:%d", reachable(settings.web.host), settings.web.port)
         while not stop.wait(0.5):
             for child in children:
                 child.look_after()
@@ -176,10 +177,6 @@ def _await_port(broker: Broker, child: Child, stop: threading.Event) -> None:
                 return
         stop.wait(0.05)
     raise BrokerError(f"the broker does not listen on {broker.host}:{broker.port} after 10 s; its words are above")
-
-
-def _reachable(host: str) -> str:
-    return "127.0.0.1" if host in ("0.0.0.0", "::") else host
 
 
 def _die_with_parent() -> None:

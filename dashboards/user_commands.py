@@ -51,6 +51,19 @@ def password(context: typer.Context, name: _NAME, ask: _ASK = False, author: OPE
 
 
 @app.command()
+def role(
+    context: typer.Context,
+    name: _NAME,
+    role: Annotated[Role, typer.Argument(help="what the user may do from now on")],
+    author: OPERATOR = "",
+) -> None:
+    """Give an account another role, and end its sessions."""
+    with settings_of(context) as settings, nodes.ledger_of(settings) as ledger, ledger.transaction() as connection:
+        users.set_role(connection, name, role, by=author or account(), at=SystemClock().now())
+    typer.echo(f"{name} is now {role}")
+
+
+@app.command()
 def disable(context: typer.Context, name: _NAME, author: OPERATOR = "") -> None:
     """End an account and its sessions; its name stays taken."""
     with settings_of(context) as settings, nodes.ledger_of(settings) as ledger, ledger.transaction() as connection:

@@ -63,8 +63,17 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def signed_in(client: httpx2.Client, name: str, password: str) -> httpx2.Client:
+    answer = client.post("/api/v1/session", json={"user": name, "password": password})
+    assert answer.status_code == 200, answer.text
+    client.headers["X-CSRF-Token"] = answer.json()["csrf"]
+    return client
+
+
 class Up:
     """`gaoxin up` in a process of its own, on free ports and a folder of its own."""
+
+    program, answers = "up", "/readyz"
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder, self.port, self.broker_port = folder, free_port(), free_port()
@@ -78,11 +87,16 @@ class Up:
         }
         self.log = folder / "up.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.accounts: dict[str, tuple[str, str]] = {}
 
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "dashboards", "up"], env=self.env, stdout=log, stderr=log, start_new_session=True
+                [sys.executable, "-m", "dashboards", self.program],
+                env=self.env,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def wait_ready(self, seconds: float = 90) -> None:
@@ -90,7 +104,7 @@ class Up:
             assert self.process is not None
             assert self.process.poll() is None, f"gaoxin up ended:\n{self.words()}"
             try:
-                return httpx2.get(f"{self.url}/readyz", timeout=2).status_code == 200
+                return httpx2.get(f"{self.url}{self.answers}", timeout=2).status_code == 200
             except httpx2.HTTPError:
                 return False
 
@@ -98,6 +112,25 @@ class Up:
             wait_until(ready, "the twin is ready", seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.words()}") from None
+
+    def gaoxin(self, *words: str) -> str:
+        """What a command says, on this twin's settings."""
+        program = [sys.executable, "-m", "dashboards", *words]
+        done = subprocess.run(program, env=self.env, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def account(self, role: str) -> tuple[str, str]:
+        """Name and password of an account with this role, made when first asked for; its name is the role's."""
+        if role not in self.accounts:
+            name = f"the-{role}"  # `admin` is the first start's
+            self.accounts[role] = name, self.gaoxin("user", "add", name, "--role", role).split()[-1]
+        return self.accounts[role]
+
+    def client(self, role: str | None = None) -> httpx2.Client:
+        """A program signed in with this role, its CSRF token in each request; None: a visitor."""
+        made = httpx2.Client(base_url=self.url, timeout=60)
+        return made if role is None else signed_in(made, *self.account(role))
 
     def words(self) -> str:
         return self.log.read_text(encoding="utf-8")[-4000:]

@@ -37,6 +37,7 @@ class Right(StrEnum):
     LOOK = "look"  # at everything but users and audit; ask what a rule would have raised
     ALARMS = "alarms"  # acknowledge, comment, assign, shelve
     SILENCES = "silences"  # silence and maintenance windows, out of service
+    DRILLS = "drills"  # play scenarios into the simulated zone
     RULES = "rules"  # commit and roll back
     AUDIT = "audit"  # read it
     USERS = "users"  # users, kiosk links, other people's sessions
@@ -44,7 +45,7 @@ class Right(StrEnum):
 
 _STEPS: Mapping[Role, frozenset[Right]] = {
     Role.VIEWER: frozenset({Right.LOOK}),
-    Role.OPERATOR: frozenset({Right.ALARMS, Right.SILENCES}),
+    Role.OPERATOR: frozenset({Right.ALARMS, Right.SILENCES, Right.DRILLS}),
     Role.ENGINEER: frozenset({Right.RULES, Right.AUDIT}),
     Role.ADMIN: frozenset({Right.USERS}),
 }
@@ -81,7 +82,7 @@ def verify(hash: str | None, password: str) -> bool:
     """Is it the password? None is a user that cannot sign in. Takes the same time whatever the answer: some 20 ms."""
     try:
         return _HASHER.verify(hash or _NOBODY, password[:MOST]) and hash is not None
-    except (VerificationError, InvalidHashError):
+    except (VerificationError, InvalidHashError, UnicodeEncodeError):
         return False
 
 
@@ -91,7 +92,8 @@ def outdated(hash: str) -> bool:
 
 
 def weak(name: str, password: str) -> bool:
-    return not LEAST <= len(password) <= MOST or password.casefold() == name.casefold()
+    whole = password.isprintable()  # half a character of a broken encoding is not
+    return not (whole and LEAST <= len(password) <= MOST) or password.casefold() == name.casefold()
 
 
 def made_password() -> str:

@@ -35,3 +35,5 @@ class Refusal(StrEnum):
     WAIT = "Too many attempts: try again in {seconds} s"
     SIGN_IN_FIRST = "Sign in first"
     MAY_NOT = "{user} may not do this: ask for another role"
+    FORGED = "This does not come from a page of this server: a program sends the X-CSRF-Token of its session"
+    DIFFER = "The two new passwords differ"

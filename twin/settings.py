@@ -108,6 +108,11 @@ class Alarms(Section):
 
 
 class Access(Section):
+    look: Literal["anyone", "signed-in"] = Field(
+        "anyone",
+        description="anyone: who reaches the web may look, only changes need an account; "
+        "signed-in: looking needs an account or a kiosk link",
+    )
     session_h: float = Field(12, gt=0, le=24 * 31, description="a session ends so long after signing in, hours")
     idle_min: float = Field(60, gt=0, description="a session not used for so long ends, minutes")
 
@@ -115,6 +120,11 @@ class Access(Section):
 class Web(Section):
     host: str = Field("127.0.0.1", description="address the web listens on")
     port: int = Field(8050, ge=0, le=65535, description="its port")
+    proxies: str = Field(
+        "",
+        description="addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, "
+        "by commas; empty: nobody's",
+    )
 
 
 class Notices(Section):

@@ -7,6 +7,7 @@ from dash import html
 
 from dashboards import auth
 from dashboards.i18n import Language, Translate, translator
+from twin.access import ROLE_LABELS, Right
 
 PLACES: Mapping[str, str] = {
     "/": "The wall",
@@ -15,7 +16,9 @@ PLACES: Mapping[str, str] = {
     "/replay": "Replay",
     "/scenarios": "Drills",
     "/devices": "Devices",
+    "/access": "Accounts",
 }
+RIGHTS_OF = {"/access": Right.AUDIT}  # who may not is not led there
 
 # dash-ag-grid makes a theme of this expression in the browser
 GRID_THEME = {
@@ -34,7 +37,12 @@ def page(
     head = html.Header(
         [
             html.Nav(
-                [_place(at, text, at == path, language, _) for at, text in PLACES.items()], className="desk-places"
+                [
+                    _place(at, text, at == path, language, _)
+                    for at, text in PLACES.items()
+                    if auth.may(RIGHTS_OF.get(at, Right.LOOK))
+                ],
+                className="desk-places",
             ),
             html.H1(title),
             html.Div([*status, _who(language, path, _), _other(language)], className="desk-status"),
@@ -54,7 +62,17 @@ def _who(language: Language, path: str, _: Translate) -> Any:
     session = auth.caller()
     if session is None:
         return html.A(_("Sign in"), href=f"/sign-in?lang={language}&next={path}", className="desk-language")
-    return html.Span(session.who, className="desk-who")
+    if session.role is None:
+        return html.Span(_("Screen {name}").format(name=session.who), className="desk-who")
+    role = _(ROLE_LABELS[session.role])
+    return html.Div(
+        [
+            html.A(f"{session.who} · {role}", href=f"/password?lang={language}", title=_("Change password")),
+            # A form of its own, as the browser sends it: it works whatever has become of the page's scripts
+            html.Form(html.Button(_("Sign out")), action=f"/sign-out?lang={language}", method="POST"),
+        ],
+        className="desk-who",
+    )
 
 
 def _other(language: Language) -> html.A:

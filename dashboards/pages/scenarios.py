@@ -5,12 +5,15 @@ from typing import Any
 import dash
 from dash import ALL, Input, Output, State, ctx, dcc, html
 
+from dashboards import auth, drills
 from dashboards.i18n import Language, Translate, language_of, translator
 from dashboards.live import DirectionError
 from dashboards.node import Node
 from dashboards.pages import desk
 from dashboards.views import scenarios as view
 from simulators.scenarios import stories
+from twin.access import Right
+from twin.errors import LedgerError, RefusedError
 
 PATH = "/scenarios"
 REFRESH_MS = 1_000
@@ -25,7 +28,7 @@ def layout(language: Language) -> html.Div:
         [
             dcc.Interval(id="scenarios-clock", interval=REFRESH_MS),
             dcc.Store(id="scenarios-language", data=language),
-            html.Div(id="scenarios-said", className="scenarios-said", role="alert"),
+            html.Div(_why_not(_), id="scenarios-said", className="scenarios-said", role="alert"),
             html.Div(
                 [
                     html.Section([_card(id, _) for id in stories()], className="scenarios-cards"),
@@ -76,8 +79,23 @@ def _card(id: str, _: Translate) -> html.Article:
     )
 
 
+def _why_not(_: Translate) -> str:
+    """What stands where the buttons' answers will."""
+    if auth.may(Right.DRILLS):
+        return ""
+    if auth.caller() is None:
+        return _("To play a drill, sign in as an operator on duty")
+    return _("To play a drill, ask for the role of an operator on duty")
+
+
 def _button(do: str, id: str, label: str) -> html.Button:
-    return html.Button(label, id={"do": do, "scenario": id}, className=f"scenarios-{do}", n_clicks=0)
+    return html.Button(
+        label,
+        id={"do": do, "scenario": id},
+        className=f"scenarios-{do}",
+        n_clicks=0,
+        disabled=not auth.may(Right.DRILLS),
+    )
 
 
 def register(app: dash.Dash, node: Node) -> None:
@@ -116,8 +134,10 @@ def register(app: dash.Dash, node: Node) -> None:
         do, scenario = ctx.triggered_id["do"], ctx.triggered_id["scenario"]
         at, speed = (stories()[scenario].start, view.REHEARSAL) if do == "rehearse" else ("", None)
         try:
-            await node.relay.direct("stop" if do == "stop" else "play", scenario, at, speed)
-        except DirectionError as error:
+            await drills.direct(node, "stop" if do == "stop" else "play", scenario, at, speed)
+        except RefusedError as error:
+            return _("Not done: {reason}").format(reason=_(error.reason).format(**error.details))
+        except (DirectionError, LedgerError) as error:
             return _("Not done: {reason}").format(reason=error)
         return ""
 

@@ -6,16 +6,18 @@ from typing import Any
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Route
 
-from tests.browser.visit import SHOTS, Visit
+from tests.browser.visit import SHOTS, Visit, signed_in
 from tests.servers import Up, wait_until
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 
+JSON = {"Content-Type": "application/json"}
+
 
 def ask(twin: Up, scenario: str, do: str, **how: Any) -> httpx2.Response:
-    return httpx2.post(f"{twin.url}/api/v1/scenarios/{scenario}/{do}", json=how, timeout=60)
+    return twin.client("operator").post(f"/api/v1/scenarios/{scenario}/{do}", json=how)
 
 
 def facts(twin: Up) -> list[dict[str, Any]]:
@@ -30,7 +32,7 @@ def gaoxin(twin: Up, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_scenario_is_begun_seen_and_stopped(browser: Browser, twin: Up) -> None:
-    visit = Visit(browser, f"{twin.url}/scenarios")
+    visit = Visit(browser, f"{twin.url}/scenarios", cookies=signed_in(browser, twin, "operator"))
     card = visit.page.locator(".scenarios-card", has_text="S12")
     card.get_by_role("button", name="现在开始").click(timeout=30_000)
     wait_until(lambda: "scenarios-playing" in str(card.get_attribute("class")), "S12 is played", 40)
@@ -43,6 +45,44 @@ def test_a_scenario_is_begun_seen_and_stopped(browser: Browser, twin: Up) -> Non
     card.get_by_role("button", name="停止").click()
     wait_until(lambda: "scenarios-playing" not in str(card.get_attribute("class")), "it is stopped", 20)
     assert visit.complaints == []
+    audit = [line.split()[3:] for line in twin.gaoxin("audit", "show", "--action", "drill.").splitlines()]
+    assert audit == [
+        ["the-operator", "drill.play", "scenario", "S12"],
+        ["the-operator", "drill.stop", "scenario", "S12"],
+    ]
+
+
+@pytest.mark.parametrize(("role", "words"), [(None, "登录"), ("viewer", "角色")])
+def test_who_may_only_look_is_not_offered_to_play(browser: Browser, twin: Up, role: str | None, words: str) -> None:
+    visit = Visit(browser, f"{twin.url}/scenarios", cookies=signed_in(browser, twin, role) if role else None)
+    button = visit.page.locator(".scenarios-card", has_text="S12").get_by_role("button", name="现在开始")
+    button.wait_for(timeout=30_000)
+    assert button.is_disabled()
+    assert words in visit.page.locator("#scenarios-said").inner_text()
+    assert visit.complaints == []
+
+
+def test_the_callback_refuses_what_the_page_does_not_offer(browser: Browser, twin: Up) -> None:
+    """An operator's click, held back on its way, is sent by others in their own name."""
+    visit = Visit(browser, f"{twin.url}/scenarios", cookies=signed_in(browser, twin, "operator"))
+    held: list[str] = []
+
+    def hold(route: Route) -> None:
+        body = route.request.post_data or ""
+        if "scenarios-said.children" not in body:
+            route.continue_()
+            return
+        held.append(body)
+        route.abort()
+
+    visit.page.route("**/_dash-update-component*", hold)
+    visit.page.locator(".scenarios-card", has_text="S12").get_by_role("button", name="现在开始").click(timeout=30_000)
+    wait_until(lambda: bool(held), "the click is on its way", 20)
+    visit.page.close()
+    for role, words in ((None, "请先登录"), ("viewer", "the-viewer 无权")):
+        said = twin.client(role).post("/_dash-update-component", content=held[0], headers=JSON)
+        assert words in said.json()["response"]["scenarios-said"]["children"]
+    assert "S12" not in gaoxin(twin, "status").stdout
 
 
 def test_the_ground_truth_is_in_the_ledger(twin: Up) -> None:

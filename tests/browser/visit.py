@@ -6,14 +6,19 @@ Screenshots are kept in build/screenshots for a person to look at.
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, StorageState
+
+from tests.servers import Up
 
 SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 
 
 class Visit:
-    def __init__(self, browser: Browser, url: str, width: int = 1920, height: int = 1080) -> None:
-        self.page: Page = browser.new_page(viewport={"width": width, "height": height})
+    def __init__(
+        self, browser: Browser, url: str, width: int = 1920, height: int = 1080, cookies: StorageState | None = None
+    ) -> None:
+        """`cookies`: of `signed_in`, for who is to be at the screen."""
+        self.page: Page = browser.new_page(viewport={"width": width, "height": height}, storage_state=cookies)
         self.hosts: set[str] = set()
         self.complaints: list[str] = []
         self.page.on("request", self._requested)
@@ -29,3 +34,17 @@ class Visit:
     def _said(self, message: ConsoleMessage) -> None:
         if message.type == "error":
             self.complaints.append(message.text)
+
+
+def signed_in(browser: Browser, twin: Up, role: str) -> StorageState:
+    """The cookies of somebody with this role, who signed in by the form."""
+    name, password = twin.account(role)
+    page = browser.new_page()
+    page.goto(f"{twin.url}/sign-in?next=/healthz")
+    page.fill("[name=user]", name)
+    page.fill("[name=password]", password)
+    page.locator("form button").click()
+    page.wait_for_url(f"{twin.url}/healthz")
+    cookies = page.context.storage_state()
+    page.close()
+    return cookies

@@ -14,8 +14,8 @@ SECOND = 1000
     ("role", "rights"),
     [
         (Role.VIEWER, {Right.LOOK}),
-        (Role.OPERATOR, {Right.LOOK, Right.ALARMS, Right.SILENCES}),
-        (Role.ENGINEER, {Right.LOOK, Right.ALARMS, Right.SILENCES, Right.RULES, Right.AUDIT}),
+        (Role.OPERATOR, {Right.LOOK, Right.ALARMS, Right.SILENCES, Right.DRILLS}),
+        (Role.ENGINEER, {Right.LOOK, Right.ALARMS, Right.SILENCES, Right.DRILLS, Right.RULES, Right.AUDIT}),
         (Role.ADMIN, set(Right)),
     ],
 )

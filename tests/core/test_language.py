@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from dashboards.i18n import DOMAIN_LABELS, age, language_of, translator
+from dashboards.views.access import ACTIONS
 from dashboards.views.scenarios import LEVEL_LABELS
 from dashboards.views.wall import WIND_POINTS
 from ingest.decode import Reason
@@ -57,6 +58,7 @@ def named() -> set[str]:
         *(text for story in stories().values() for text in (story.name, story.story)),
         *(r.value for r in Refusal),
         *access.ROLE_LABELS.values(),
+        *ACTIONS.values(),
         *alarm_health.LABELS.values(),
         *episodes.STATE_LABELS.values(),
         *episodes.CAUSE_LABELS.values(),

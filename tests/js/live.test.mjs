@@ -171,6 +171,25 @@ describe("the socket", () => {
     assert.equal(Socket.made.length, 2);
   });
 
+  it("says that it was shut out only when it had been let in", (context) => {
+    Socket.made = [];
+    context.mock.timers.enable({ apis: ["setInterval", "Date"], now: T });
+    let out = 0;
+    const handlers = { frame: () => ({ at: T }), text: () => {}, state: () => {}, shutOut: () => out++ };
+    const made = connect("ws://x/live", handlers, { now: Date.now, Socket, link: new Link({ random: half }) });
+    const [first] = Socket.made;
+    first.accept();
+    first.onclose({ code: 1008 });
+    assert.equal(out, 0);
+    context.mock.timers.tick(1_000);
+    const again = Socket.made[1];
+    again.accept();
+    again.say(JSON.stringify({ type: "beat", now: T, frameAt: T }));
+    again.onclose({ code: 1008 });
+    assert.equal(out, 1);
+    made.stop();
+  });
+
   it("closes a dead socket itself and ignores what that one still says", (context) => {
     const { made, seen, tick } = feed(context, () => ({ at: T }));
     const [first] = Socket.made;

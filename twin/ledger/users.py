@@ -36,8 +36,12 @@ class Session(msgspec.Struct, frozen=True):
     seen: int
     ends: int | None
 
+    @property
+    def rights(self) -> frozenset[Right]:
+        return access.KIOSK_RIGHTS if self.role is None else access.RIGHTS[self.role]
+
     def may(self, right: Right) -> bool:
-        return right in (access.KIOSK_RIGHTS if self.role is None else access.RIGHTS[self.role])
+        return right in self.rights
 
     def stale(self, now: int) -> bool:
         return self.role is not None and now - self.seen >= TOUCH
@@ -144,6 +148,28 @@ def sign_in(ledger: Ledger, name: str, password: str, *, address: str, now: int,
 
     Raises RefusedError: SIGN_IN whatever was wrong, WAIT with the seconds when there were too many attempts.
     """
+    hash = _checked(ledger, name, password, address, now)
+    renewed = access.hashed(password) if access.outdated(hash) else hash
+    with ledger.transaction() as connection:
+        _still(connection, name, hash, renewed)
+        _forgive(connection, name, address)
+        return _open(connection, name, address, now, lasts)
+
+
+def change_password(
+    ledger: Ledger, name: str, password: str, new: str, *, address: str, now: int, spare: str | None = None
+) -> None:
+    """One's own, which is to be known: an open session at an empty desk must not be enough. Raises as `sign_in`."""
+    hash = _checked(ledger, name, password, address, now)
+    with ledger.transaction() as connection:
+        _still(connection, name, hash, hash)
+        _forgive(connection, name, address)
+        set_password(connection, name, new, by=name, at=now, spare=spare)
+
+
+def _checked(ledger: Ledger, name: str, password: str, address: str, now: int) -> str:
+    """The hash that the password was found to fit, outside any transaction."""
+    name = name if access.is_name(name) else ""  # what cannot be a name is not put to the database
     with ledger.transaction() as connection:
         held = _attempt(connection, name, address, now)
         row = connection.execute(
@@ -154,16 +180,14 @@ def sign_in(ledger: Ledger, name: str, password: str, *, address: str, now: int,
     right = access.verify(row.hash if row else None, password)
     if row is None or not right:
         raise RefusedError(Refusal.SIGN_IN)
-    renewed = access.hashed(password) if access.outdated(row.hash) else row.hash
-    with ledger.transaction() as connection:
-        # It may have been disabled, or its password changed, while it was looked at
-        same = sa.update(ACCOUNT).where(
-            ACCOUNT.c.name == name, ACCOUNT.c.hash == row.hash, ACCOUNT.c.disabled.is_(None)
-        )
-        if not connection.execute(same.values(hash=renewed)).rowcount:
-            raise RefusedError(Refusal.SIGN_IN)
-        _forgive(connection, name, address)
-        return _open(connection, name, address, now, lasts)
+    return str(row.hash)
+
+
+def _still(connection: sa.Connection, name: str, hash: str, renewed: str) -> None:
+    """It may have been disabled, or its password changed, while it was looked at."""
+    same = sa.update(ACCOUNT).where(ACCOUNT.c.name == name, ACCOUNT.c.hash == hash, ACCOUNT.c.disabled.is_(None))
+    if not connection.execute(same.values(hash=renewed)).rowcount:
+        raise RefusedError(Refusal.SIGN_IN)
 
 
 def _open(connection: sa.Connection, name: str, address: str, now: int, lasts: int) -> str:

@@ -19,6 +19,8 @@ export const TIMES = {
   key: 2_000, // ms between two requests for a key frame
 };
 
+const POLICY = 1008; // the WebSocket's close code for one that may not, or may no longer
+
 /** Full jitter: anywhere between 0 and the exponential step, so that many screens do not come back in one moment. */
 export function backoff(attempt, random = Math.random, { first, cap } = TIMES) {
   return random() * Math.min(cap, first * 2 ** attempt);
@@ -133,11 +135,13 @@ export const steadyNow = () => performance.timeOrigin + performance.now();
 /**
  * @param {string} url ws:// or wss://
  * @param {{frame: (data: ArrayBuffer) => {at: number} | "gap", text: (message: object) => void,
- *   state: (state: object) => void}} handlers `frame` decodes and applies a binary message and returns it, or "gap"
+ *   state: (state: object) => void, shutOut?: () => void}} handlers `frame` decodes and applies a binary message and
+ *   returns it, or "gap"; `shutOut`: the session that this page was opened with has ended
  * @returns {{link: Link, now: () => number, stop: () => void}} `now`: the server's time, UTC ms
  */
 export function connect(url, handlers, { link = new Link(), now = steadyNow, Socket = WebSocket, tickMs = 250 } = {}) {
   let socket = null;
+  let letIn = false;
 
   function run(action) {
     if (action === "connect") open();
@@ -154,8 +158,10 @@ export function connect(url, handlers, { link = new Link(), now = steadyNow, Soc
     };
     opened.onopen = mine(() => link.opened(now()));
     opened.onmessage = mine((event) => take(event.data));
-    opened.onclose = mine(() => {
+    opened.onclose = mine((event) => {
       socket = null;
+      // Only one that was let in before can be shut out: a page that never was must not reload for ever
+      if (event.code === POLICY && letIn) handlers.shutOut?.();
       return link.closed(now());
     });
     socket = opened;
@@ -168,6 +174,7 @@ export function connect(url, handlers, { link = new Link(), now = steadyNow, Soc
   }
 
   function take(data) {
+    letIn = true;
     if (typeof data !== "string") {
       const frame = handlers.frame(data);
       link.heard(now(), frame === "gap" ? {} : { frameAt: frame?.at });

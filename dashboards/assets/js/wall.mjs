@@ -114,6 +114,7 @@ class Wall {
       frame: (data) => this.#frame(data),
       text: (message) => this.#text(message),
       state: (state) => this.#show(state),
+      shutOut: () => location.reload(), // to the sign-in, by the server's word
     });
   }
 

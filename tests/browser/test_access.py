@@ -1,0 +1,74 @@
+"""The page of accounts in a real browser: an admin makes a user and a screen, and takes both away again."""
+
+import re
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser.visit import SHOTS, Visit, signed_in
+from tests.servers import Up, wait_until
+
+pytestmark = [pytest.mark.server, pytest.mark.browser]
+
+
+def test_an_admin_makes_a_user_who_signs_in_and_is_shut_out(browser: Browser, twin: Up) -> None:
+    admin = Visit(browser, f"{twin.url}/access", cookies=signed_in(browser, twin, "admin"))
+    page, said = admin.page, admin.page.locator("#access-said")
+    page.fill("#access-new-user", "李明", timeout=30_000)
+    page.locator("#access-new-role label", has_text="值班").click()
+    page.get_by_role("button", name="新增用户").click()
+    password = page.locator(".access-secret").inner_text(timeout=20_000)
+    page.screenshot(path=SHOTS / "access.png")
+
+    person = Visit(browser, f"{twin.url}/sign-in?next=/scenarios")
+    person.page.screenshot(path=SHOTS / "sign-in.png")
+    person.page.fill("[name=user]", "李明")
+    person.page.fill("[name=password]", password)
+    person.page.locator("form button").click()
+    person.page.locator(".desk-who", has_text="李明 · 值班").wait_for(timeout=30_000)
+
+    page.locator("#access-users .ag-row", has_text="李明").click()
+    page.get_by_role("button", name="停用").click()
+    wait_until(lambda: "李明 已停用" in said.inner_text(), "it is said", 20)
+    person.page.reload()
+    person.page.get_by_role("link", name="登录").wait_for(timeout=30_000)
+    wait_until(lambda: "停用账号" in page.locator("#access-audit").inner_text(), "the audit tells", 20)
+    wait_until(lambda: "均与写入时一致" in page.locator("#access-verdict").inner_text(), "the audit is whole", 20)
+
+    page.fill("#access-new-link", "hall")
+    page.get_by_role("button", name="生成链接").click()
+    wait_until(lambda: "/kiosk/" in said.inner_text(), "the link is shown", 20)
+    link = page.locator(".access-secret").inner_text()
+    assert re.fullmatch(rf"{re.escape(twin.url)}/kiosk/[\w-]{{43}}", link)
+    screen = Visit(browser, link)
+    assert screen.page.url == f"{twin.url}/"
+    screen.page.goto(f"{twin.url}/devices")
+    screen.page.locator(".desk-who", has_text="hall").wait_for(timeout=30_000)
+    page.locator("#access-links .ag-row", has_text="hall").click()
+    page.get_by_role("button", name="撤销所选").click()
+    wait_until(lambda: "已撤销" in said.inner_text(), "it is said", 20)
+    screen.page.reload()
+    screen.page.get_by_role("link", name="登录").wait_for(timeout=30_000)
+    for visit in (admin, person, screen):
+        assert visit.complaints == []
+        visit.page.close()
+
+
+@pytest.mark.parametrize(("role", "words"), [("operator", "供管理与系统角色使用"), (None, "请先登录")])
+def test_others_see_nothing_of_it(browser: Browser, twin: Up, role: str | None, words: str) -> None:
+    visit = Visit(browser, f"{twin.url}/access", cookies=signed_in(browser, twin, role) if role else None)
+    visit.page.get_by_text(words).wait_for(timeout=30_000)
+    assert visit.page.locator(".desk-places", has_text="账号").count() == 0
+    assert visit.page.locator("#access-users, #access-audit").count() == 0
+    assert visit.complaints == []
+    visit.page.close()
+
+
+def test_a_rules_engineer_reads_the_audit_only(browser: Browser, twin: Up) -> None:
+    visit = Visit(browser, f"{twin.url}/access", cookies=signed_in(browser, twin, "engineer"))
+    wait_until(
+        lambda: "登录" in visit.page.locator("#access-audit").inner_text(timeout=30_000), "the audit is read", 30
+    )
+    assert visit.page.locator("#access-users").count() == 0
+    assert visit.complaints == []
+    visit.page.close()
