@@ -80,6 +80,11 @@ _STATUS = {
     Refusal.ACKNOWLEDGED: 409,
     Refusal.USER_EXISTS: 409,
     Refusal.LAST_ADMIN: 409,
+    Refusal.CLOSED_ALREADY: 409,
+    Refusal.OPEN_ALREADY: 409,
+    Refusal.IMPORTED: 409,
+    Refusal.IMPORTED_ALREADY: 409,
+    Refusal.NO_INCIDENT: 404,
     **dict.fromkeys((Refusal.NO_ALARM, Refusal.NO_VERSION, Refusal.NO_SILENCE, Refusal.NO_USER, Refusal.NO_LINK), 404),
 }
 
@@ -131,6 +136,11 @@ def _time(name: str, text: str | None, default: int) -> int:
         return parse(text.replace(" ", "+") if "T" in text else text)
     except ValueError as error:
         raise RequestError(422, f"{name}: {error}", parameter=name) from None
+
+
+def moment_of(name: str, given: str | int | None, default: int) -> int:
+    """UTC ms of what a request gives. Raises RequestError."""
+    return _time(name, None if given is None else str(given), default)
 
 
 def describe(device: Device, index: int, _: Translate, district: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import dash
 from dash import ClientsideFunction, Input, Output, dcc, html
 from fastapi import FastAPI
 
-from dashboards import accounts, api, sign_in
+from dashboards import accounts, api, incident_api, sign_in
 from dashboards.auth import OURSELVES, Gate
 from dashboards.i18n import language_of
 from dashboards.node import Node
@@ -64,6 +64,7 @@ def build(node: Node) -> FastAPI:
         app.add_exception_handler(kind, handler)
     app.include_router(sign_in.router(node))
     app.include_router(accounts.router(node))
+    app.include_router(incident_api.router(node))
     app.include_router(api.router(node))
     _pages(app, node)
     assert node.ledger is not None
