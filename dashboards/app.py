@@ -14,7 +14,7 @@ from dashboards import accounts, api, incident_api, sign_in
 from dashboards.auth import OURSELVES, Gate
 from dashboards.i18n import language_of
 from dashboards.node import Node
-from dashboards.pages import access, devices, scenarios, wall
+from dashboards.pages import access, devices, incidents, scenarios, wall
 from twin.errors import LedgerError, RefusedError
 
 log = logging.getLogger("gaoxin.web")
@@ -26,7 +26,8 @@ _INDEX = """<!DOCTYPE html>
 <html lang="zh-CN"><head>{%metas%}<title>{%title%}</title><link rel="icon" href="/assets/favicon.svg">
 <link rel="stylesheet" href="/assets/vendor/maplibre.css">
 <link rel="stylesheet" href="/assets/css/palette.css"><link rel="stylesheet" href="/assets/css/wall.css">
-<link rel="stylesheet" href="/assets/css/desk.css"><link rel="stylesheet" href="/assets/css/access.css">{%css%}
+<link rel="stylesheet" href="/assets/css/desk.css"><link rel="stylesheet" href="/assets/css/access.css">
+<link rel="stylesheet" href="/assets/css/incidents.css">{%css%}
 </head><body>{%app_entry%}<footer>{%config%}{%scripts%}
 <script>
 window.dash_clientside = Object.assign(window.dash_clientside || {}, {gaoxin: {
@@ -134,6 +135,13 @@ def _pages(app: FastAPI, node: Node) -> None:
 
     dash.register_page("access", path=access.PATH, title="数智高新 · 账号与审计", layout=access_layout)
     access.register(made, node)
+    names = api.district_names(node.settings.layers_folder)
+
+    def incidents_layout(lang: str | None = None, **asked: str) -> Any:
+        return incidents.layout(language_of(lang, node.settings.language), node, names, **asked)
+
+    dash.register_page("incidents", path=incidents.PATH, title="数智高新 · 事件", layout=incidents_layout)
+    incidents.register(made, node, names)
     dash.register_page("wall", path=wall.PATH, title="数智高新 · 全景高新", layout=wall_layout)
     made.layout = html.Div([dcc.Location(id="url"), dash.page_container, html.Div(id="mounted", hidden=True)])
     made.clientside_callback(

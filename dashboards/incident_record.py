@@ -1,5 +1,7 @@
 """An incident's bundle, gathered from the store, the ledger and the layers: all that its report is written from."""
 
+import itertools
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -14,14 +16,14 @@ from twin import incidents, snapshot
 from twin.alerts import Kind, Transition
 from twin.bundle import AlarmNote, Bundle, Figures, Ground, Moment, Record, RuleThen, Shape, Spot, Why
 from twin.clock import DAY, MINUTE
-from twin.episodes import Alarm
+from twin.episodes import DISTRICT, Alarm
 from twin.errors import RefusedError
-from twin.incidents import Entry, EntryKind, Incident, Origin
+from twin.incidents import Entry, EntryKind, Incident, Origin, Participant
 from twin.ledger import Ledger, alarms, rules, truth
 from twin.ledger import incidents as kept
-from twin.observation import Observation
+from twin.observation import METRICS, Observation
 from twin.registry import Registry
-from twin.rules import Book
+from twin.rules import Book, Condition
 from twin.settings import Settings
 from twin.standards import Level
 from twin.store import Store
@@ -29,6 +31,7 @@ from twin.truth import Truth
 
 MOST_OBSERVATIONS = 25_000  # some 2 MB of the file
 MOST_CHARTS = 12
+WORST_OF_DISTRICT = 3  # devices charted for an alarm of a whole district
 MOST_BOOKMARKS = 6  # with a map of their own
 LATE = 2 * MINUTE
 _FINE = 0.00012  # degrees: a dozen metres, less than a line of the map is wide
@@ -53,27 +56,58 @@ class _Told(msgspec.Struct, frozen=True):
     rules: tuple[RuleThen, ...]
     facts: tuple[Truth, ...]
 
+    def mine(self, incident: Incident, registry: Registry) -> list[Alarm]:
+        return [a for a in self.around if incidents.belongs(a, incident, registry)]
+
+    def people(self, incident: Incident) -> tuple[Participant, ...]:
+        acts = [(n.by, n.action) for n in self.notes]
+        return incidents.participants(incident, self.entries, acts, (rules.SYSTEM,))
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What a page shows of an incident without asking the store."""
+
+    entries: Sequence[Entry]
+    alarms: Sequence[Alarm]
+    names: dict[str, str]  # of rules
+    participants: Sequence[Participant]
+    facts: Sequence[Truth]
+
+
+def look(ledger: Ledger, registry: Registry, incident: Incident, now: int) -> Look:
+    if incident.origin is Origin.IMPORT:
+        record = _imported(ledger, incident).record
+        names = {r.rule.id: r.rule.name for r in record.rules}
+        return Look(record.entries, record.alarms, names, record.participants, record.facts)
+    with ledger.reading() as connection:
+        told = _told(connection, incident, registry, now)
+    names = {r.rule.id: r.rule.name for r in told.rules}
+    return Look(told.entries, told.mine(incident, registry), names, told.people(incident), told.facts)
+
+
+def _imported(ledger: Ledger, incident: Incident) -> Bundle:
+    with ledger.reading() as connection:
+        parts = kept.parts(connection, incident.id)
+    return bundles.opened(msgspec.json.decode(parts or "{}", type=dict[str, str]))
+
 
 def gather(source: Source, incident: Incident, *, by: str, now: int) -> Bundle:
     """The bundle as of now; of an imported one, the one that it came with. Raises RefusedError, StoreError."""
     if incident.origin is Origin.IMPORT:
-        with source.ledger.reading() as connection:
-            parts = kept.parts(connection, incident.id)
-        return bundles.opened(msgspec.json.decode(parts or "{}", type=dict[str, str]))
+        return _imported(source.ledger, incident)
     registry = source.registry
     with source.ledger.reading() as connection:
         told = _told(connection, incident, registry, now)
-    mine = [a for a in told.around if incidents.belongs(a, incident, registry)]
+    mine = told.mine(incident, registry)
     devices = _devices(incident, mine, registry)
     observations, left_out = _observations(source.store, devices, incident, registry)
     here = [d for d in devices if d not in left_out]
-    acts = [(n.by, n.action) for n in told.notes]
     district = zone.layer("districts", source.settings.layers_folder)
     outline = zone.layer("boundary", source.settings.layers_folder)
     record = Record(
         incident=incident,
         entries=told.entries,
-        participants=incidents.participants(incident, told.entries, acts, (rules.SYSTEM,)),
+        participants=told.people(incident),
         alarms=tuple(mine),
         notes=tuple(n for n in told.notes if n.alarm in {a.id for a in mine}),
         transitions=tuple(t for t in told.transitions if _of(t, mine)),
@@ -176,22 +210,36 @@ def _figures(
     end: int,
     registry: Registry,
 ) -> Iterable[Figures]:
-    """Of what the rules of the alarms looked at, the worst first; then the headline of the others."""
-    read = {(r.version, r.rule.id): r.rule.metrics for r in then}
-    wanted = {(a.subject, m): None for a in incidents.ranked(mine) for m in read.get((a.version, a.rule), ()) if m}
-    spoken = {device for device, _ in wanted}
-    wanted |= {(d, registry[d].headline): None for d in devices if d not in spoken}
-    by_device: dict[str, list[Observation]] = {}
+    """Of what the rules of the alarms looked at, the worst first; then the headline of the others, or of one a kind."""
+    by_device: dict[str, list[Observation]] = {d: [] for d in devices}
     for o in observations:
-        by_device.setdefault(o.device, []).append(o)
-    count = 0
-    for device, metric in wanted:
-        found = bundles.figures(by_device.get(device, ()), device, metric, end=end, late_ms=LATE)
-        if found is not None and device in devices:
-            yield found
-            count += 1
-            if count == MOST_CHARTS:
-                return
+        by_device[o.device].append(o)
+
+    def figures(device: str, metric: str) -> Figures | None:
+        return bundles.figures(by_device[device], device, metric, end=end, late_ms=LATE)
+
+    looked = {(r.version, r.rule.id): r.rule for r in then}
+    wanted: dict[tuple[str, str], None] = {}
+    for alarm in incidents.ranked(mine):
+        rule = looked.get((alarm.version, alarm.rule))
+        for term in rule.when if rule else ():
+            if alarm.subject in by_device and term.metric:
+                wanted[alarm.subject, term.metric] = None
+            elif rule and alarm.subject.startswith(DISTRICT) and term.metric in METRICS:
+                there = [
+                    d for d in devices if rule.covers(registry[d]) and DISTRICT + registry[d].district == alarm.subject
+                ]
+                found = [f for d in there if (f := figures(d, term.metric)) is not None]
+                below = term.condition is Condition.BELOW
+                found.sort(key=lambda f: f.low.value if below else -f.high.value)
+                wanted |= {(f.device, f.metric): None for f in found[:WORST_OF_DISTRICT]}
+    spoken = {device for device, _ in wanted}
+    others = [d for d in devices if d not in spoken]
+    if len(others) > MOST_CHARTS:
+        others = list({registry[d].kind: d for d in reversed(others)}.values())
+    wanted |= {(d, registry[d].headline): None for d in others}
+    made = (figures(device, metric) for device, metric in wanted)
+    yield from itertools.islice((f for f in made if f is not None), MOST_CHARTS)
 
 
 # --- the map ---
@@ -210,13 +258,20 @@ def _moments(source: Source, incident: Incident, told: _Told, mine: Sequence[Ala
     for at in sorted(why):
         zone_then = source.store.zone(at, known=at, since=at - DAY)
         then = snapshot.of(source.registry, zone_then.values(), grace=grace)
-        for subject, level in levels_at(told.around, told.transitions, at).items():
+        levels = levels_at(told.around, told.transitions, at)
+        for subject, level in levels.items():
             if (i := source.registry.index.get(subject)) is not None:
                 then.level[i] = level
         _, status = then.bytes_at(at)
-        counts = np.bincount(then.level, minlength=5)
-        levels = (int(counts[1]), int(counts[2]), int(counts[3]), int(counts[4]))
-        yield Moment(at, tuple(why[at]), status.tobytes(), int(then.known(at).sum()), levels)
+        count = Counter(levels.values())
+        yield Moment(
+            at,
+            tuple(why[at]),
+            status.tobytes(),
+            int(then.known(at).sum()),
+            (count[Level.BLUE], count[Level.YELLOW], count[Level.ORANGE], count[Level.RED]),
+            {s.removeprefix(DISTRICT): level for s, level in levels.items() if s.startswith(DISTRICT) and level},
+        )
 
 
 def levels_at(around: Iterable[Alarm], transitions: Iterable[Transition], at: int) -> dict[str, Level]:
@@ -265,7 +320,7 @@ def _shapes(name: zone.Name, layer: str, folder: Path | None) -> Iterable[Shape]
             str(getattr(row, "name", "") or ""),
             str(getattr(row, "name_en", "") or getattr(row, "name", "") or ""),
         )
-        yield Shape(layer, _lines(row.geometry), names, str(getattr(row, "road_class", "") or ""))
+        yield Shape(layer, _lines(row.geometry), names, str(row.id))
 
 
 def _links(registry: Registry, folder: Path | None) -> Iterable[Shape]:

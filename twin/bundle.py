@@ -30,6 +30,7 @@ from twin.observation import Observation
 from twin.refusal import Refusal
 from twin.registry import Device
 from twin.rules import Rule
+from twin.standards import Level
 from twin.truth import Truth
 
 FORM = "gaoxin-incident/1"
@@ -72,12 +73,13 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """Lines or rings of a layer, [lon, lat, lon, lat, …] each; `device`: the position of the one that watches it."""
+    """Lines or rings of a layer, [lon, lat, lon, lat, …] each; `id` of a district; `device`: the position of
+    the one that watches a link."""
 
     layer: str
     lines: tuple[tuple[float, ...], ...]
     names: tuple[str, str] = ("", "")
-    kind: str = ""
+    id: str = ""
     device: int = -1
 
 
@@ -104,13 +106,15 @@ class Why(msgspec.Struct, frozen=True):
 
 class Moment(msgspec.Struct, frozen=True):
     """The zone as known at a time: `status`, a byte a spot as in a frame (`twin.snapshot`); `known`: how many devices
-    were heard; `levels`: devices in alarm, blue to red."""
+    were heard; `levels`: devices and districts in alarm, blue to red;
+    `districts`: those with an alarm of their own, and its level."""
 
     at: int
     why: tuple[Why, ...]
     status: bytes
     known: int
     levels: tuple[int, int, int, int]
+    districts: dict[str, Level] = {}
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

@@ -171,15 +171,17 @@ def from_run(
         raise RefusedError(Refusal.INCIDENT_RUN)
     seen = {d: None for f in sorted(facts, key=lambda f: -f.level) for d in f.devices if d in registry}
     loud = {a.subject: None for a in ranked(alarms) if a.subject in seen}
+    districts = tuple(dict.fromkeys(registry[d].district for d in seen))
+    there = {*seen, *(DISTRICT + d for d in districts)}
     return Draft(
         title=_(name),
         level=max(f.level for f in facts),
         begin=min(f.began for f in facts) - LEAD,
         end=max(f.ended for f in facts) + LEAD,
-        districts=tuple(dict.fromkeys(registry[d].district for d in seen)),
+        districts=districts,
         devices=tuple(loud | seen),
         causes=_(GROUND_TRUTH).format(facts="; ".join(dict.fromkeys(_(f.what) for f in facts))),
-        alarms=tuple(a.id for a in alarms if a.subject in seen),
+        alarms=tuple(a.id for a in alarms if a.subject in there),
         run=facts[0].run,
     )
 
@@ -197,13 +199,16 @@ def ranked(alarms: Iterable[Alarm]) -> list[Alarm]:
 
 
 def belongs(alarm: Alarm, draft: Draft, registry: Registry) -> bool:
-    """Is it one of the incident's: one it was made from, or one of its area open in its range?"""
+    """Is it one of the incident's: one it was made from, or one of its area open in its range? An alarm of a whole
+    district is where the district is named."""
     if alarm.id in draft.alarms:
         return True
     if alarm.opened >= draft.end or (alarm.closed is not None and alarm.closed <= draft.begin):
         return False
-    if draft.devices:
+    if draft.devices and not alarm.subject.startswith(DISTRICT):
         return alarm.subject in draft.devices
+    if draft.devices:
+        return alarm.subject.removeprefix(DISTRICT) in draft.districts
     return not draft.districts or district_of(alarm.subject, registry) in draft.districts
 
 

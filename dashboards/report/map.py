@@ -16,7 +16,6 @@ from twin.bundle import Ground, Moment, Shape
 from twin.standards import Level
 
 WIDTH = 720.0
-_LAYERS = ("boundary", "districts", "river", "roads")
 
 
 class Sheet:
@@ -57,9 +56,9 @@ def ground(land: Ground, language: Language) -> str:
     water = [s for s in rivers if s.lines and s.lines[0][:2] == s.lines[0][-2:]]
     names = "".join(_name(s, sheet, language) for s in _of(land, "districts"))
     return (
-        f'<svg class="nothing" aria-hidden="true"><defs><clipPath id="sheet"><path d="{outline}"/></clipPath>'
+        '<svg class="nothing" aria-hidden="true"><defs>'
         f'<g id="ground"><path class="zone" d="{outline}"/>'
-        f'<g clip-path="url(#sheet)"><path class="river" d="{sheet.path(water, closed=True)}"/></g>'
+        f'<path class="river" d="{sheet.path(water, closed=True)}"/>'
         f'<path class="district" d="{sheet.path(_of(land, "districts"), closed=True)}"/>'
         f'<path class="road" d="{sheet.path(_of(land, "roads"))}"/>'
         f'<path class="outline" d="{outline}"/></g><g id="names">{names}</g></defs></svg>'
@@ -83,7 +82,7 @@ def moment(land: Ground, then: Moment, concerned: frozenset[str], title: str) ->
         links[_colour(land, then, s.device)].append(s)
     dots: dict[str, list[str]] = defaultdict(list)
     rings: dict[Level, list[str]] = defaultdict(list)
-    marks = []
+    marks: dict[str, None] = {}  # many stand in one place
     for i, spot in enumerate(land.spots):
         x, y = sheet.xy(spot.lon, spot.lat)
         if level := Level(then.status[i] & 15):
@@ -91,15 +90,20 @@ def moment(land: Ground, then: Moment, concerned: frozenset[str], title: str) ->
         if spot.kind != "link-detector":
             dots[_colour(land, then, i)].append(f"M{x:.1f} {y:.1f}h0")
         if spot.id in concerned:
-            marks.append(f"M{x - 7:.1f} {y:.1f}a7 7 0 1 0 14 0a7 7 0 1 0 -14 0")
+            marks[f"M{x - 10:.0f} {y:.0f}a10 10 0 1 0 20 0a10 10 0 1 0 -20 0"] = None
     drawn = [
         '<use href="#ground"/>',
+        *(
+            f'<path class="area" fill="{ink.LEVELS[then.districts[s.id]]}" d="{sheet.path([s], closed=True)}"/>'
+            for s in _of(land, "districts")
+            if s.id in then.districts
+        ),
         *(f'<path class="link" stroke="{c}" d="{sheet.path(found)}"/>' for c, found in links.items()),
         *(f'<path class="dot" stroke="{c}" d="{"".join(d)}"/>' for c, d in dots.items()),
         *(f'<path class="halo" stroke="{ink.LEVELS[v]}" d="{"".join(d)}"/>' for v, d in sorted(rings.items())),
         *(f'<path class="core" stroke="{ink.LEVELS[v]}" d="{"".join(d)}"/>' for v, d in sorted(rings.items())),
         f'<path class="mark" d="{"".join(marks)}"/>',
-        '<use href="#names"/>',
+        '<use class="names" href="#names"/>',
     ]
     head = f'<svg class="map" viewBox="0 0 {WIDTH:.0f} {sheet.height}" role="img" aria-label="{escape(title)}">'
     return head + "".join(drawn) + "</svg>"

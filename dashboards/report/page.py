@@ -145,7 +145,9 @@ def _causes(record: Record, _: Translate) -> str:
 def _maps(record: Record, language: Language) -> str:
     _ = translator(language)
     concerned = frozenset(d.id for d in record.devices)
-    drawn = [_figure(record, m, concerned, _) for m in record.moments]
+    # The worst moment wide, for a closer look; the others beside each other
+    wide = next((m for m in record.moments if any(w.kind == "worst" for w in m.why)), record.moments[0])
+    drawn = [_figure(record, m, concerned, "wide" if m is wide else "", _) for m in record.moments]
     levels = "".join(
         f'<span><i style="--c: {ink.LEVELS[v]}"></i>'
         f"{escape(_('{level} alarm').format(level=_(ink.LEVEL_LABELS[v])))}</span>"
@@ -153,13 +155,14 @@ def _maps(record: Record, language: Language) -> str:
     )
     legend = (
         f'<p class="legend">{levels}<span><i class="ring"></i>{escape(_("Device of this incident"))}</span>'
-        f'<span><i style="--c: {ink.UNKNOWN}"></i>{escape(_("Unknown, or without a band"))}</span></p>'
+        f'<span><i style="--c: {ink.UNKNOWN}"></i>{escape(_("Unknown, or without a band"))}</span>'
+        f"<span>{escape(_('Points and roads: green, good, to red, bad, by the standard of their kind'))}</span></p>"
     )
     title = _("The zone at the key moments, as known then")
     return section(title, map.ground(record.ground, language) + f'<div class="maps">{"".join(drawn)}</div>{legend}')
 
 
-def _figure(record: Record, moment: Moment, concerned: frozenset[str], _: Translate) -> str:
+def _figure(record: Record, moment: Moment, concerned: frozenset[str], width: str, _: Translate) -> str:
     title = f"{ink.whole(moment.at)} · {why(moment.why, _)}"
     counts = [
         f'<span class="dotted" style="{level_style(level)}">{escape(_(ink.LEVEL_LABELS[level]))} {n}</span>'
@@ -168,7 +171,10 @@ def _figure(record: Record, moment: Moment, concerned: frozenset[str], _: Transl
     ]
     known = escape(_("{n} of {m} devices known").format(n=moment.known, m=len(record.ground.spots)))
     caption = f'<h3>{escape(title)}</h3><span class="quiet">{" ".join([*counts, known])}</span>'
-    return f"<figure><figcaption>{caption}</figcaption>{map.moment(record.ground, moment, concerned, title)}</figure>"
+    return (
+        f'<figure class="{width}"><figcaption>'
+        + f"{caption}</figcaption>{map.moment(record.ground, moment, concerned, title)}</figure>"
+    )
 
 
 def why(reasons: Sequence[Why], _: Translate) -> str:

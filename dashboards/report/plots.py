@@ -8,8 +8,10 @@ from dashboards.report.chart import Chart, Line, Point, Span, draw
 from dashboards.report.parts import section, subject
 from twin.alerts import Kind
 from twin.bundle import Bundle, Figures, Record
+from twin.episodes import DISTRICT
 from twin.incidents import EntryKind
 from twin.observation import METRICS
+from twin.registry import Device
 from twin.rules import Condition, Rule
 from twin.wording import unit
 
@@ -54,10 +56,15 @@ def _points(bundle: Bundle, figures: Figures) -> tuple[Point, ...]:
     return tuple(found.values())
 
 
+def _subjects(device: Device) -> tuple[str, str]:
+    """An alarm of a whole district is one of its devices, too."""
+    return device.id, DISTRICT + device.district
+
+
 def _held_against(record: Record, figures: Figures) -> Iterable[Rule]:
     """The rules of the device's alarms; those in force at the beginning where it had none."""
     device = next(d for d in record.devices if d.id == figures.device)
-    raised = {(a.version, a.rule) for a in record.alarms if a.subject == figures.device}
+    raised = {(a.version, a.rule) for a in record.alarms if a.subject in _subjects(device)}
     found = [r.rule for r in record.rules if (r.version, r.rule.id) in raised and figures.metric in r.rule.metrics]
     return found or [r.rule for r in record.rules if figures.metric in r.rule.metrics and r.rule.covers(device)]
 
@@ -76,9 +83,12 @@ def _lines(record: Record, figures: Figures) -> Iterable[Line]:
 
 
 def _spans(record: Record, figures: Figures) -> Iterable[Span]:
-    reading = {(r.version, r.rule.id) for r in record.rules if figures.metric in r.rule.metrics}
+    device = next(d for d in record.devices if d.id == figures.device)
+    reading = {
+        (r.version, r.rule.id) for r in record.rules if figures.metric in r.rule.metrics and r.rule.covers(device)
+    }
     for alarm in record.alarms:
-        if alarm.subject != figures.device or (alarm.version, alarm.rule) not in reading:
+        if alarm.subject not in _subjects(device) or (alarm.version, alarm.rule) not in reading:
             continue
         said = [
             t
