@@ -125,16 +125,14 @@ def _new(node: Node, language: Language, asked: dict[str, str]) -> Any:
         ),
         html.Div(
             [
-                dcc.Dropdown(
-                    id="incidents-run",
-                    options=view.runs(runs, names, language),
-                    placeholder=_("A drill that was played"),
-                    className="incidents-run",
+                html.Span(_("A drill that was played"), className="desk-label"),
+                dcc.RadioItems(
+                    id="incidents-run", options=view.runs(runs, names, language), className="incidents-runs"
                 ),
                 _button("incidents-make-run", _("From this drill")),
             ],
             className="incidents-way",
-            hidden=bool(alarms),
+            hidden=bool(alarms) or not runs,
         ),
         dcc.Upload(
             html.Span(_("Import a report: choose the file or drop it here")),

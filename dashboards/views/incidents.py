@@ -105,7 +105,7 @@ def detail(i: Incident, look: Look, registry: Registry, districts: Mapping[str, 
         alarms=[_alarm(a, look, registry, districts, language) for a in look.alarms[:SHOWN]],
         more_alarms=max(0, len(look.alarms) - SHOWN),
         people=[
-            Line("", p.name, ", ".join(f"{_(ACT_LABELS.get(a, a))} × {n}" for a, n in p.acts.items()))
+            Line(p.name, "", ", ".join(f"{_(ACT_LABELS.get(a, a))} × {n}" for a, n in p.acts.items()))
             for p in look.participants
         ],
         facts=[

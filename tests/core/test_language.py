@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from dashboards.i18n import DOMAIN_LABELS, age, language_of, translator
+from dashboards.report import ink, page, tables
 from dashboards.views.access import ACTIONS
 from dashboards.views.scenarios import LEVEL_LABELS
 from dashboards.views.wall import WIND_POINTS
-from dashboards.report import ink, page, tables
 from ingest.decode import Reason
 from simulators.scenarios import Places, Scenario, stories
 from twin import access, alarm_health, episodes, incidents, problems, standards, wording

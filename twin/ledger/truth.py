@@ -6,6 +6,7 @@ import msgspec
 import sqlalchemy as sa
 
 from twin.ledger.tables import TRUTH
+from twin.standards import Level
 from twin.truth import Truth
 
 
@@ -37,4 +38,4 @@ def runs(connection: sa.Connection, limit: int = 20) -> list[tuple[str, str, int
 def _facts(connection: sa.Connection, *terms: sa.ColumnElement[bool]) -> list[Truth]:
     fields = [TRUTH.c[name] for name in Truth.__struct_fields__]
     rows = connection.execute(sa.select(*fields).where(*terms).order_by(TRUTH.c.began, TRUTH.c.run, TRUTH.c.ordinal))
-    return [Truth(**row._asdict() | {"devices": tuple(row.devices)}) for row in rows]
+    return [Truth(**row._asdict() | {"devices": tuple(row.devices), "level": Level(row.level)}) for row in rows]
