@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from dashboards import auth, incident_record
-from dashboards.api import RequestError, moment_of
+from dashboards.api import RequestError, district_names, moment_of
 from dashboards.i18n import Language, language_of, translator
 from dashboards.incident_record import Source
 from dashboards.node import Node
@@ -84,7 +84,8 @@ def propose(source: Source, new: New, language: Language, now: int) -> tuple[Dra
         if new.alarms is not None:
             found = [alarms.get(connection, id) for id in new.alarms]
             names = {r.id: r.name for a in found for r in rules.at_version(connection, a.version).rules}
-            draft, origin = incidents.from_alarms(found, registry, names, _, now=now), Origin.ALARMS
+            districts = district_names(source.settings.layers_folder)(language)
+            draft, origin = incidents.from_alarms(found, registry, names, districts, _, now=now), Origin.ALARMS
         elif new.run is not None:
             facts = truth.of_run(connection, new.run)
             if not facts:

@@ -163,7 +163,8 @@ class Bundle(msgspec.Struct, frozen=True):
 def bundle(record: Record, observations: Sequence[Observation]) -> Bundle:
     text = msgspec.json.encode(record, order="sorted").decode().replace("<", "\\u003c")
     parts = {"record": text, "observations": observations_csv(observations), "alarms": alarms_csv(record)}
-    return Bundle(record, tuple(observations), parts)
+    # As it will be read back, with its keys in their order: one text, one page
+    return Bundle(msgspec.json.decode(text, type=Record), tuple(observations), parts)
 
 
 def opened(parts: Mapping[str, str]) -> Bundle:

@@ -123,27 +123,34 @@ def sound(draft: Draft, now: int) -> Draft:
 
 
 def from_alarms(
-    alarms: Sequence[Alarm], registry: Registry, names: Mapping[str, str], _: Callable[[str], str], *, now: int
+    alarms: Sequence[Alarm],
+    registry: Registry,
+    names: Mapping[str, str],
+    districts: Mapping[str, str],
+    _: Callable[[str], str],
+    *,
+    now: int,
 ) -> Draft:
     """Around these alarms: from a while before the first to a while after the last, or to now while one is open.
 
-    `names`: the rules' names by id. Raises RefusedError without alarms.
+    `names`: the rules' by id; `districts`: theirs. Raises RefusedError without alarms.
     """
     if not alarms:
         raise RefusedError(Refusal.INCIDENT_ALARMS)
     worst = max(alarms, key=lambda a: (a.highest, -a.opened))
     devices = tuple(dict.fromkeys(a.subject for a in ranked(alarms) if a.subject in registry))
-    districts = dict.fromkeys(district_of(a.subject, registry) for a in ranked(alarms))
+    touched = dict.fromkeys(district_of(a.subject, registry) for a in ranked(alarms))
     ends = [a.closed for a in alarms]
     last = now if None in ends else max(end for end in ends if end is not None)
-    place = registry[worst.subject].name if worst.subject in registry else worst.subject.removeprefix(DISTRICT)
+    district = worst.subject.removeprefix(DISTRICT)
+    place = registry[worst.subject].name if worst.subject in registry else districts.get(district, district)
     first = f"{_(names.get(worst.rule, worst.rule))} · {place}"
     return Draft(
         title=_many(first, len(alarms) - 1, _)[:LONGEST_TITLE],
         level=worst.highest,
         begin=min(a.opened for a in alarms) - LEAD,
         end=max(min(last + LEAD, now), min(a.opened for a in alarms) + MINUTE),
-        districts=tuple(d for d in districts if d),
+        districts=tuple(d for d in touched if d),
         devices=devices,
         alarms=tuple(a.id for a in alarms),
     )

@@ -239,7 +239,12 @@ def _head(found: view.Detail, may: bool, language: Language) -> list[Any]:
             [
                 _input("incidents-begin", _("From"), found.begin, **locked),
                 _input("incidents-end", _("To"), found.end, **locked),
-                html.Label([html.Span(_("Level")), _choices("incidents-level", _levels(_), found.level)]),
+                html.Div(
+                    [
+                        html.Span(_("Level"), className="incidents-name"),
+                        _choices("incidents-level", _levels(_), found.level),
+                    ]
+                ),
             ],
             className="incidents-two",
         ),
@@ -374,7 +379,10 @@ def register(app: dash.Dash, node: Node, names: Names) -> None:
             incident = kept.get(connection, chosen)
             match do:
                 case "save":
-                    given = {"title": title, "level": level, "begin": begin, "end": end, "causes": causes}
+                    given = {"title": title, "level": level, "causes": causes}
+                    # As typed they have lost their milliseconds: what was not touched stays
+                    times = {"begin": begin, "end": end}
+                    given |= {k: v for k, v in times.items() if v != view.typed(getattr(incident, k))}
                     head = Head.model_validate(given)
                     draft = Draft(**{f: getattr(incident, f) for f in Draft.__struct_fields__})
                     kept.change(connection, chosen, incident_api.changed(draft, head), by=by, at=now)

@@ -14,7 +14,7 @@ from twin.bundle import Bundle, Extreme, Ground, Moment, Record, Shape, Spot, Wh
 from twin.clock import HOUR, MINUTE, SECOND
 from twin.episodes import DISTRICT, Alarm
 from twin.errors import RefusedError
-from twin.incidents import LEAD, Draft, Entry, EntryKind, Incident, Origin
+from twin.incidents import LEAD, Draft, Entry, EntryKind, Incident, Origin, Participant
 from twin.refusal import Refusal
 from twin.standards import Level
 from twin.truth import Truth
@@ -46,20 +46,25 @@ def alarm(
 class TestProposals:
     def test_from_alarms_spans_them_with_a_while_around(self) -> None:
         found = [alarm(1), alarm(2, on="pk-1", level=Level.RED, begin=T0 + MINUTE, end=T0 + 2 * HOUR)]
-        draft = incidents.from_alarms(found, SMALL, {"slow": "Slow"}, same, now=NOW)
+        draft = incidents.from_alarms(found, SMALL, {"slow": "Slow"}, {}, same, now=NOW)
         assert (draft.begin, draft.end, draft.level) == (T0 - LEAD, T0 + 2 * HOUR + LEAD, Level.RED)
         assert draft.title == "Slow · 设备 pk-1 and 1 more"
         assert draft.devices == ("pk-1", "td-1")  # the worst first
         assert draft.districts == ("dist:aihub",)
         assert draft.alarms == (1, 2)
 
+    def test_an_alarm_of_a_district_is_named_by_it(self) -> None:
+        found = [alarm(on=DISTRICT + "dist:aihub")]
+        draft = incidents.from_alarms(found, SMALL, {}, {"dist:aihub": "创新港"}, same, now=NOW)
+        assert (draft.title, draft.devices, draft.districts) == ("slow · 创新港", (), ("dist:aihub",))
+
     def test_an_open_alarm_reaches_to_now_and_not_beyond(self) -> None:
-        assert incidents.from_alarms([alarm(end=None)], SMALL, {}, same, now=T0 + HOUR).end == T0 + HOUR
-        assert incidents.from_alarms([alarm()], SMALL, {}, same, now=T0 + HOUR + MINUTE).end == T0 + HOUR + MINUTE
+        assert incidents.from_alarms([alarm(end=None)], SMALL, {}, {}, same, now=T0 + HOUR).end == T0 + HOUR
+        assert incidents.from_alarms([alarm()], SMALL, {}, {}, same, now=T0 + HOUR + MINUTE).end == T0 + HOUR + MINUTE
 
     def test_without_alarms_or_facts_it_is_refused(self) -> None:
         for make in (
-            lambda: incidents.from_alarms([], SMALL, {}, same, now=NOW),
+            lambda: incidents.from_alarms([], SMALL, {}, {}, same, now=NOW),
             lambda: incidents.from_run([], [], SMALL, "", same),
         ):
             with pytest.raises(RefusedError):
@@ -142,7 +147,7 @@ def made(**more: object) -> Bundle:
     given: dict[str, object] = {
         "incident": INCIDENT,
         "entries": (),
-        "participants": (),
+        "participants": (Participant("wu", {"note": 1, "acknowledge": 2}),),
         "alarms": (alarm(), msgspec.structs.replace(alarm(2), acknowledged_by="=HYPERLINK(1)", acknowledged_at=T0 + 5)),
         "notes": (),
         "transitions": (),
