@@ -7,7 +7,6 @@ was wrong and what is allowed; a store that is away gets 503.
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -19,8 +18,8 @@ from pydantic import BaseModel, ConfigDict
 from dashboards import drills, operation
 from dashboards.i18n import DOMAIN_LABELS, Language, Translate, language_of, translator
 from dashboards.live import DirectionError
-from dashboards.node import Node
-from layers import publish, zone
+from dashboards.node import Node, district_names
+from layers import publish
 from simulators.scenarios import stories
 from twin import air, kpi, snapshot
 from twin.clock import DAY, parse
@@ -128,7 +127,7 @@ def _json(body: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(body), status, media_type="application/json")
 
 
-def _time(name: str, text: str | None, default: int) -> int:
+def moment_of(name: str, text: str | None, default: int) -> int:
     if text is None:
         return default
     try:
@@ -136,11 +135,6 @@ def _time(name: str, text: str | None, default: int) -> int:
         return parse(text.replace(" ", "+") if "T" in text else text)
     except ValueError as error:
         raise RequestError(422, f"{name}: {error}", parameter=name) from None
-
-
-def moment_of(name: str, given: str | int | None, default: int) -> int:
-    """UTC ms of what a request gives. Raises RequestError."""
-    return _time(name, None if given is None else str(given), default)
 
 
 def describe(device: Device, index: int, _: Translate, district: str) -> dict[str, Any]:
@@ -166,18 +160,6 @@ def describe(device: Device, index: int, _: Translate, district: str) -> dict[st
         "schematic": device.schematic,
         "attributes": device.attributes,
     }
-
-
-def district_names(layers_folder: Path) -> Callable[[Language], dict[str, str]]:
-    """The districts' names by id, in a language."""
-
-    @cache
-    def names(language: Language) -> dict[str, str]:
-        frame = zone.layer("districts", layers_folder)
-        found = frame["name_en"] if language == "en" and "name_en" in frame else frame["name"]
-        return dict(zip(frame["id"], found, strict=True))
-
-    return names
 
 
 def router(node: Node) -> APIRouter:
@@ -265,7 +247,7 @@ def router(node: Node) -> APIRouter:
         if view not in ("then", "now"):
             raise RequestError(422, f"view={view!r}: allowed are then and now", parameter="view")
         now = clock.now()
-        moment = _time("at", at, now)
+        moment = moment_of("at", at, now)
         if moment > now:
             raise RequestError(422, f"at={at!r} is in the future; the present is {now}", parameter="at")
         # 24 h is far beyond every device's grace: what is older is unknown at `moment` whatever it said
@@ -302,8 +284,8 @@ def router(node: Node) -> APIRouter:
         found = find(device)
         if metric not in found.metrics:
             raise RequestError(422, f"{device} does not measure {metric!r}", parameter="metric", allowed=found.metrics)
-        end = _time("to", to, clock.now())
-        start = _time("from", from_, end - DAY)
+        end = moment_of("to", to, clock.now())
+        start = moment_of("from", from_, end - DAY)
         if start >= end:
             raise RequestError(422, f"from ({start}) must be before to ({end})", parameter="from")
         if points is not None and not 1 <= points <= MOST_POINTS:
@@ -352,8 +334,8 @@ def router(node: Node) -> APIRouter:
     @api.get("/api/v1/truth", tags=["simulation"])
     def facts(from_: Annotated[str | None, Query(alias="from")] = None, to: str | None = None) -> Response:
         """Ground truth of what was simulated to go wrong in a range (default: the last 24 h)."""
-        end = _time("to", to, clock.now() + DAY)
-        start = _time("from", from_, clock.now() - DAY)
+        end = moment_of("to", to, clock.now() + DAY)
+        start = moment_of("from", from_, clock.now() - DAY)
         assert node.ledger is not None
         with node.ledger.reading() as connection:
             return _json({"from": start, "to": end, "facts": truth.between(connection, start, end)})

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from dashboards import auth, incident_record
-from dashboards.api import RequestError, district_names, moment_of
+from dashboards.api import RequestError, moment_of
 from dashboards.i18n import Language, language_of, translator
 from dashboards.incident_record import Source
-from dashboards.node import Node
+from dashboards.node import Node, district_names
 from dashboards.report import page
 from simulators.scenarios import stories
 from twin import bundle as bundles
@@ -65,6 +65,10 @@ def _json(body: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(body), status, media_type="application/json")
 
 
+def _moment(name: str, given: str | int | None, default: int) -> int:
+    return moment_of(name, None if given is None else str(given), default)
+
+
 def source_of(node: Node) -> Source:
     assert node.ledger is not None
     return Source(node.ledger, node.store, node.registry, node.settings)
@@ -96,7 +100,7 @@ def propose(source: Source, new: New, language: Language, now: int) -> tuple[Dra
             name = story.name if story else facts[0].scenario
             draft, origin = incidents.from_run(facts, around, registry, name, _), Origin.RUN
         else:
-            begin, end = moment_of("begin", new.begin, now - DAY), moment_of("end", new.end, now)
+            begin, end = _moment("begin", new.begin, now - DAY), _moment("end", new.end, now)
             around = alarms.find(connection, alarms.Filter(begin=begin, end=end), now=now, limit=None)
             bare = Draft(title="", level=Level.NONE, begin=begin, end=end, districts=tuple(new.districts or ()))
             mine = [a for a in around if incidents.belongs(a, bare, registry)]
@@ -115,7 +119,7 @@ def changed(draft: Draft, head: Head) -> Draft:
             given[name] = tuple(ids)
     for name in ("begin", "end"):
         if getattr(head, name) is not None:
-            given[name] = moment_of(name, getattr(head, name), 0)
+            given[name] = _moment(name, getattr(head, name), 0)
     if head.level is not None:
         given["level"] = Level[head.level.upper()]
     return msgspec.structs.replace(draft, **given)
@@ -245,7 +249,7 @@ def _add_writing(routes: APIRouter, node: Node) -> None:
     def write(incident: int, kind: Literal["notes", "bookmarks"], said: Said) -> Response:
         """Write a note, or mark a moment of it: the report shows the map then."""
         by, now = auth.require(Right.ALARMS).who, clock.now()
-        at = None if said.at is None else moment_of("at", said.at, now)
+        at = None if said.at is None else _moment("at", said.at, now)
         entry = EntryKind.NOTE if kind == "notes" else EntryKind.BOOKMARK
         with source.ledger.transaction() as connection:
             return _json(kept.write(connection, incident, entry, said.text, moment=at, by=by, at=now), 201)

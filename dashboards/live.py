@@ -18,7 +18,6 @@ from fastapi import WebSocket, WebSocketDisconnect
 
 from dashboards.i18n import Language
 from dashboards.views.wall import Trend, wall
-from ingest.watch import Ringing
 from ingest.worker import Status
 from simulators import stage as stages
 from simulators.scenarios import ScenarioError
@@ -27,6 +26,7 @@ from twin.clock import SECOND, Clock
 from twin.errors import TheirError
 from twin.health import ZoneHealth
 from twin.kpi import Indicators
+from twin.ringing import Ringing
 from twin.settings import Broker
 from twin.truth import Answer, Stage
 
@@ -77,9 +77,11 @@ class Relay:
         simulated: bool,
         trend: Callable[[], Trend | None],
         names: Mapping[str, str] | None = None,
+        districts: Callable[[Language], Mapping[str, str]] | None = None,
     ) -> None:
         self.broker, self.clock, self.simulated, self._trend = broker, clock, simulated, trend
         self._names = names or {}
+        self._districts = districts or (lambda _: {})
         self.screens: set[Screen] = set()
         self.connected = False
         self.frame_at = 0  # `at` of the newest frame, UTC ms
@@ -143,7 +145,9 @@ class Relay:
                 self.health = self._read(payload, ZoneHealth) or self.health
                 return
             case "alarms":
-                self.ringing = self._read(payload, Ringing) or self.ringing
+                before, self.ringing = self.ringing, self._read(payload, Ringing) or self.ringing
+                if before is None or self.ringing is None or before.alarms != self.ringing.alarms:
+                    self._show()  # an alarm does not wait for the next second
                 return
             case "status":
                 status = self._read(payload, Status)
@@ -165,6 +169,9 @@ class Relay:
 
     def _take_indicators(self, payload: bytes) -> None:
         self._indicators = self._read(payload, Indicators) or self._indicators
+        self._show()
+
+    def _show(self) -> None:
         self._views = {}
         for screen in self.screens:
             view = self._view(screen.language)
@@ -212,6 +219,7 @@ class Relay:
                 self._indicators,
                 language,
                 names=self._names,
+                districts=self._districts(language),
                 simulated=self.simulated,
                 trend=self._trend(),
                 workers=workers,

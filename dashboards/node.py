@@ -7,22 +7,29 @@ import contextlib
 import ipaddress
 import logging
 import threading
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import msgspec
 
+from dashboards.i18n import Language, translator
 from dashboards.live import Relay
 from dashboards.views.wall import Trend
 from ingest import mapping as mappings
+from ingest.announcer import Told
 from ingest.decode import Decoder
 from ingest.engine import Shell
+from ingest.senders import Senders
 from ingest.worker import Worker
+from twin import channels
 from twin import registry as registries
 from twin import store as stores
 from twin.clock import DAY, HOUR, SECOND, Clock, SystemClock
-from twin.errors import StoreError
-from twin.ledger import Ledger, sqlite_url
+from twin.errors import LedgerError, StoreError
+from twin.ledger import Ledger, outbox, sqlite_url
+from twin.notices import Policy
 from twin.registry import Registry
 from twin.settings import Settings
 from twin.store import Store
@@ -33,6 +40,7 @@ DEFAULT_REGISTRY = Path(__file__).parent.parent / "layers" / "data" / "devices.j
 TREND_POINTS = 144
 TREND_EVERY_S = 60
 FORGET_MOST = 2 * DAY
+NOTICES_KEPT = 90 * DAY  # after they were sent or given up
 
 
 def read_registry(settings: Settings) -> Registry:
@@ -84,6 +92,30 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def district_names(layers_folder: Path) -> Callable[[Language], dict[str, str]]:
+    """The districts' names by id, in a language."""
+
+    @cache
+    def names(language: Language) -> dict[str, str]:
+        from layers import zone  # geopandas: not for a process that only takes in
+
+        frame = zone.layer("districts", layers_folder)
+        found = frame["name_en"] if language == "en" and "name_en" in frame else frame["name"]
+        return dict(zip(frame["id"], found, strict=True))
+
+    return names
+
+
+def how_told(settings: Settings) -> Told | None:
+    """How notices are put; None where no channel is named. Raises SettingsError."""
+    known = channels.channels(settings.notices)
+    if not known:
+        return None
+    language = settings.language
+    places = district_names(settings.layers_folder)(language)
+    return Told(known, Policy.of(settings.notices), settings.notices.link, translator(language), places)
+
+
 def make_decoder(settings: Settings, registry: Registry, mapping: Path | None = None) -> Decoder:
     """The decoder of these settings, with the foreign feeds of `mapping` (default: the settings')."""
     file, prefix = mapping or settings.ingest.mapping, settings.broker.prefix
@@ -114,14 +146,24 @@ class Node:
         decoder = make_decoder(settings, registry)
         self.worker = Worker(store, decoder, settings.data, self.clock, settings.ingest, broker) if ingest else None
         self.ledger = open_ledger(settings) if engine or web else None
-        self.engine = (
-            Shell(registry, decoder, self.clock, settings.engine, broker, store, self.ledger)
-            if self.ledger and engine
-            else None
-        )
+        self.engine: Shell | None = None
+        self.senders: Senders | None = None
+        if self.ledger and engine:
+            told = how_told(settings)
+            self.engine = Shell(registry, decoder, self.clock, settings.engine, broker, store, self.ledger, told)
+            if told:
+                owner = f"engine-{uuid.uuid4().hex[:12]}"
+                self.senders = Senders(self.ledger, settings.notices, self.clock, owner)
         self.web = web
         names = {d.id: d.name for d in registry}
-        self.relay = Relay(broker, self.clock, simulated=settings.simulate.on, trend=lambda: self._trend, names=names)
+        self.relay = Relay(
+            broker,
+            self.clock,
+            simulated=settings.simulate.on,
+            trend=lambda: self._trend,
+            names=names,
+            districts=district_names(settings.layers_folder),
+        )
         self._trend: Trend | None = None
         self._stop = threading.Event()
         self._chores = threading.Thread(target=self._run_chores, name="chores", daemon=True)
@@ -131,6 +173,8 @@ class Node:
             self.worker.start()
         if self.engine:
             self.engine.start()
+        if self.senders:
+            self.senders.start()
         self._chores.start()
 
     def stop(self) -> None:
@@ -140,6 +184,8 @@ class Node:
             self.worker.stop()
         if self.engine:
             self.engine.stop()
+        if self.senders:
+            self.senders.stop()
         self.relay.close()
         self._chores.join(timeout=self.settings.store.timeout_s)
         self.store.close()
@@ -166,7 +212,7 @@ class Node:
 
     def _run_chores(self) -> None:
         """What is due now and then: the day's trend for the wall, and forgetting what is past its retention."""
-        hour = -1
+        hour = noticed = -1
         while not self._stop.is_set():
             try:
                 if self.web:
@@ -174,8 +220,14 @@ class Node:
                 if self.worker and self.clock.now() // HOUR != hour:
                     hour = self.clock.now() // HOUR
                     self._forget()
+                if self.senders and self.clock.now() // HOUR != noticed:
+                    with self.senders.ledger.transaction() as connection:
+                        outbox.forget(connection, self.clock.now() - NOTICES_KEPT)
+                    noticed = self.clock.now() // HOUR
             except StoreError as error:
                 log.warning("a chore must wait for the store: %s", error)
+            except LedgerError as error:
+                log.warning("a chore must wait for the ledger: %s", error)
             except Exception:  # chores must go on for weeks whatever one of them met
                 log.exception("a chore failed; it will be tried again")
             self._stop.wait(TREND_EVERY_S)

@@ -1,6 +1,5 @@
 """`gaoxin rules`: the alarm rules as text, and their versions."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +17,6 @@ from twin.rules import Book, Change, Rule
 
 app = typer.Typer(help="Look at the alarm rules, change them as a file, go back in time.", no_args_is_help=True)
 
-_HEAD = "# gaoxin rules, version"
 _REASON = Annotated[str, typer.Option(help="why; it is kept with the version")]
 
 
@@ -40,7 +38,7 @@ def export(
     """The rules as TOML, to be changed and applied."""
     with settings_of(context) as settings, nodes.ledger_of(settings) as ledger, ledger.reading() as connection:
         book = kept.current(connection) if version is None else kept.at_version(connection, version)
-        typer.echo(f"{_HEAD} {book.version}\n{rulebook.to_toml(book.rules)}", nl=False)
+        typer.echo(rulebook.exported(book), nl=False)
 
 
 @app.command()
@@ -61,7 +59,7 @@ def apply(
         _sound(nodes.read_registry(settings), found, file)
         with nodes.ledger_of(settings) as ledger, ledger.transaction() as connection:
             now = kept.current(connection)
-            begun = _base(text) if base is None else base
+            begun = rulebook.exported_version(text) if base is None else base
             _say(rulebook.diff(now, Book(now.version, found)))
             if dry_run:
                 typer.echo(f"nothing is changed: version {now.version} is in force")
@@ -113,11 +111,6 @@ def _read(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise OurError(f"{file}: cannot be read ({error}). `gaoxin rules export > {file}` makes one") from None
-
-
-def _base(text: str) -> int | None:
-    found = re.match(rf"{_HEAD} (\d+)$", text, flags=re.M)
-    return int(found[1]) if found else None
 
 
 def _sound(registry: Registry, rules: Sequence[Rule], file: Path) -> None:

@@ -2,7 +2,7 @@
 
 `Engine` is a function of the messages and the time it is given; `run` is its shell: its own plain subscription, one a
 zone. Topics out: `frame/key` (retained, so that a web process that starts has a picture at once), `frame/delta`,
-`frame/indicators` and `frame/health` (retained JSON).
+`frame/indicators`, `frame/health` and `frame/alarms` (retained JSON), and `alert/{rule}/{subject}` (`alert_topics`).
 """
 
 import contextlib
@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import msgspec
 import paho.mqtt.client as paho
 
+from ingest.alert_topics import AlertTopics
+from ingest.announcer import Told
 from ingest.decode import Decoder
 from ingest.tap import Message, Reader, Tap
 from ingest.watch import Watch
@@ -52,6 +54,7 @@ class Engine:
         watch: Watch | None = None,
     ) -> None:
         self.watch = watch
+        self.alerts = AlertTopics(f"{prefix}/alert/")
         self.decoder, self.settings, self.prefix = decoder, settings, prefix
         self.snapshot = Snapshot(registry, grace=settings.grace_periods)
         self._encoder = Encoder(self.snapshot, started=now // SECOND)
@@ -66,6 +69,9 @@ class Engine:
         for observation in store.latest().values():
             self.snapshot.fold(observation)
             self.health.remember(observation)
+        for word in self.watch.gateways.values() if self.watch else ():
+            self.snapshot.gateway(*word)
+            self.health.gateway(word.gateway, word.online)
 
     def feed(self, topic: str, payload: bytes, received: int, *, retained: bool = False) -> None:
         status = self.decoder.gateway(topic, payload)
@@ -93,6 +99,9 @@ class Engine:
             self.snapshot.level[:] = self.watch.levels
             if ringing is not None:
                 out.append(Publication(f"{self.prefix}/frame/alarms", msgspec.json.encode(ringing), True))
+                if ringing.away is None:
+                    differences = self.alerts.differences(self.watch.open, self.watch.names)
+                    out += [Publication(topic, payload, True) for topic, payload in differences]
         if now >= self._next_key:
             out.append(Publication(f"{self.prefix}/frame/key", self._encoder.key(now), True))
             self._next_key = _after(self._next_key, now, self.settings.key_s * SECOND)
@@ -141,11 +150,13 @@ class Shell:
         broker: Broker,
         store: Store,
         ledger: Ledger,
+        told: Told | None = None,
     ) -> None:
         self.clock, self.broker, self.store, self.ledger = clock, broker, store, ledger
         self._stage = f"{broker.prefix}/simulator/state".encode()
+        self._alert = f"{broker.prefix}/alert/".encode()
         self._recorded: dict[str, Run] = {}
-        watch = Watch(registry, ledger, clock.now())
+        watch = Watch(registry, ledger, clock.now(), told=told)
         self.engine = Engine(registry, decoder, settings, prefix=broker.prefix, now=clock.now(), watch=watch)
         self.watch = watch
         self.connected = threading.Event()
@@ -180,7 +191,9 @@ class Shell:
     def _on_connect(self, client: paho.Client, *_: Any) -> None:
         decoder = self.engine.decoder
         # QoS 0: the store has everything through ingest, and a gateway's last word is retained
-        client.subscribe([(topic, 0) for topic in (*decoder.topics, *decoder.gateway_topics, self._stage.decode())])
+        own = (self._stage.decode(), f"{self.broker.prefix}/alert/+/+")
+        client.subscribe([(topic, 0) for topic in (*decoder.topics, *decoder.gateway_topics, *own)])
+        self._queue.put((self.clock.now(), []))
         self.connected.set()
         log.info("engine connected to broker %s:%s", self.broker.host, self.broker.port)
 
@@ -203,7 +216,8 @@ class Shell:
     def _turn(self) -> None:
         self._drain(max(self.engine.deadline - self.clock.now(), 1) / 1000)
         for publication in self.engine.tick(self.clock.now()):
-            meters.FRAMES.labels(publication.topic.rsplit("/", 1)[1]).inc()
+            frame, _, kind = publication.topic.removeprefix(f"{self.broker.prefix}/").partition("/")
+            meters.FRAMES.labels(kind if frame == "frame" else frame).inc()
             if self.connected.is_set():
                 self._client.publish(publication.topic, publication.payload, qos=0, retain=publication.retain)
 
@@ -217,9 +231,15 @@ class Shell:
 
     def _feed(self, received: int, messages: list[Message]) -> None:
         self._taken += len(messages)
+        if not messages:  # connected anew
+            self.engine.alerts.connected()
         for _, topic, payload, retained in messages:
             if topic == self._stage:
                 self._record(payload)
+                continue
+            if topic.startswith(self._alert):
+                if retained and payload:  # else it is what we say ourselves
+                    self.engine.alerts.heard(topic.decode(), payload)
                 continue
             self.engine.feed(topic.decode("utf-8", "backslashreplace"), payload, received, retained=retained)
 

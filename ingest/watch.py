@@ -15,72 +15,60 @@ whoever looked when: else the times of alarms would hang on how often the engine
 """
 
 import logging
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from ingest.announcer import Announcer, Told
 from twin.alerts import Evaluator, Transition
 from twin.clock import SECOND
 from twin.episodes import OPEN, Alarm
 from twin.errors import LedgerError, StoreError
-from twin.ledger import Ledger, alarms, rules, watch
+from twin.ledger import Ledger, alarms, gateways, rules, watch
 from twin.observation import Observation
 from twin.registry import Registry
+from twin.replay import Word
+from twin.ringing import Ringing, ringing
 from twin.rules import Book, default_rules
-from twin.store import Store
+from twin.store import FOREVER, Store
 
 log = logging.getLogger("gaoxin.alarms")
 
 KEPT_EVERY = 60 * SECOND
 ASKED_EVERY = SECOND
-SHOWN = 200  # alarms told to the screens; all are counted
+AT_ONCE = SECOND // 5  # least time between two looks when there is news
 PATIENCE = 30 * SECOND
 LOOKED_EVERY = SECOND // 2
 LATE = 600 * SECOND  # how far before the last state the store is asked again: what was received late is in it
 
 
-class Ringing(msgspec.Struct, frozen=True):
-    """The open alarms that nobody has shelved: `counts` by level (1 blue to 4 red) and by district, the first SHOWN of
-    them with the rules' names, unacknowledged first, and since when the ledger does not answer (None: it does)."""
-
-    at: int
-    counts: Mapping[int, int]
-    districts: Mapping[str, Mapping[int, int]]
-    unacknowledged: int
-    alarms: Sequence[Alarm]
-    names: Mapping[str, str]
-    away: int | None = None
-
-
-class Gateway(NamedTuple):
-    """A gateway's word, and when it was heard."""
-
-    name: str
-    online: bool
-    at: int
-
-
 class Watch:
     """Not safe for several threads: the engine's own calls everything but `start`."""
 
-    def __init__(self, registry: Registry, ledger: Ledger, now: int, *, wait: int = 2 * SECOND) -> None:
-        """Raises LedgerError."""
+    def __init__(
+        self, registry: Registry, ledger: Ledger, now: int, *, told: Told | None = None, wait: int = 2 * SECOND
+    ) -> None:
+        """`told`: how notices are put; None sends none and costs nothing. Raises LedgerError."""
         self.registry, self.ledger, self.wait = registry, ledger, wait
+        self.announcer = Announcer(registry, told, now) if told else None
+        self.open: Sequence[Alarm] = ()  # every open alarm at the last look, hidden ones as well
         with ledger.transaction() as connection:
             book = rules.begin(connection, default_rules(), at=now)
             frozen = watch.state(connection)
         self.evaluator = self._thawed(book, frozen, now)
         self.levels: npt.NDArray[np.uint8] = self.evaluator.levels.copy()
         self._pending: list[Transition] = []
+        self._words: list[Word] = []
+        with ledger.reading() as connection:
+            self.gateways = gateways.at(connection, FOREVER)
         self._away: int | None = None
-        self._kept = self._asked = now
+        self._kept = self._asked = self._told = now
         self._store: Store | None = None  # to catch up from
         self._patient_until = self._look_at = now
-        self._held: list[Observation | Gateway] = []
+        self._held: list[Observation | Word] = []
+        self._news = False  # recorded, and not yet told to the screens
         self._ringing: Ringing | None = None
         if frozen is None:
             # A death in the first minute must find where it began
@@ -97,8 +85,12 @@ class Watch:
             self._pending += self.evaluator.step(observation)
 
     def gateway(self, name: str, online: bool, now: int) -> None:
+        word, before = Word(name, online, now), self.gateways.get(name)
+        self.gateways[name] = word
+        if not (online and (before is None or before.online)):
+            self._words.append(word)
         if self._store is not None:
-            self._held.append(Gateway(name, online, now))
+            self._held.append(word)
         else:
             self._pending += self.evaluator.gateway(name, online, now)
 
@@ -124,12 +116,21 @@ class Watch:
             self._pending += self.evaluator.tick(observation.received - self.wait)
             self.step(observation)
         for heard in self._held:
-            if isinstance(heard, Gateway):
-                self.gateway(*heard)
+            if isinstance(heard, Word):
+                self._pending += self.evaluator.gateway(*heard)
             else:
                 self.step(heard)
         self._held = []
         return True
+
+    @property
+    def names(self) -> dict[str, str]:
+        return {rule.id: rule.name for rule in self.evaluator.book.rules}
+
+    @property
+    def lost(self) -> frozenset[str]:
+        """The gateways that are away."""
+        return frozenset(name for name, word in self.gateways.items() if not word.online)
 
     def turn(self, now: int) -> Ringing | None:
         """Record what happened up to `now`; the open alarms when they are to be told again."""
@@ -138,11 +139,14 @@ class Watch:
         if self.evaluator.deadline <= now - self.wait:
             self._pending += self.evaluator.tick(now - self.wait)
         try:
+            self._news |= bool(self._pending)
             self._record(now)
             if now >= self._kept + KEPT_EVERY:
                 self.keep(now)
-            if now >= self._asked + ASKED_EVERY:
-                self._asked = now
+            if now >= self._asked + ASKED_EVERY or (self._news and now >= self._told + AT_ONCE):
+                if now >= self._asked + ASKED_EVERY:
+                    self._asked = now
+                self._told, self._news = now, False
                 return self._ask(now)
         except LedgerError as error:
             if self._away is None:
@@ -163,40 +167,38 @@ class Watch:
             watch.keep(connection, self.evaluator.freeze(), at=now)
 
     def _record(self, now: int) -> None:
-        if self._pending:
-            with self.ledger.transaction() as connection:
-                alarms.record(connection, self._pending, noticed=now)
+        if self._pending or self._words:
+            try:
+                with self.ledger.transaction() as connection:
+                    gateways.record(connection, self._words)
+                    alarms.record(connection, self._pending, noticed=now)
+                    if self.announcer:
+                        self.announcer.announce(connection, self.evaluator.book, self.lost, now)
+            except LedgerError:
+                if self.announcer:
+                    self.announcer.forget()
+                raise
             for t in self._pending:
                 log.info("%s %s: %s %s", t.rule, t.subject, t.kind, t.level.name.lower())
-            self._pending = []
+            self._pending, self._words = [], []
         self.levels = self.evaluator.levels.copy()
 
     def _ask(self, now: int) -> Ringing:
+        book = self.evaluator.book
         with self.ledger.reading() as connection:
-            book = rules.current(connection)
-            found = alarms.find(connection, alarms.Filter(states=OPEN, hidden=False), now=now, limit=None)
-        if book.version != self.evaluator.book.version:
-            log.info("rules of version %d are in force", book.version)
-            self._pending += self.evaluator.adopt(book, now - self.wait)
+            newest = rules.current(connection)
+            self.open = alarms.find(connection, alarms.Filter(states=OPEN), now=now, limit=None)
+            wanted = self.announcer is not None and self.announcer.wants(connection, book, self.lost, now)
+        if newest.version != book.version:
+            log.info("rules of version %d are in force", newest.version)
+            self._pending += self.evaluator.adopt(newest, now - self.wait)
+        if wanted and self.announcer:
+            with self.ledger.transaction() as connection:
+                self.announcer.announce(connection, self.evaluator.book, self.lost, now)
         self._away = None
-        by_district: dict[str, Counter[int]] = {}
-        for alarm in found:
-            by_district.setdefault(self._district(alarm.subject), Counter())[int(alarm.level)] += 1
-        self._ringing = Ringing(
-            now,
-            Counter(int(alarm.level) for alarm in found),
-            by_district,
-            sum(alarm.acknowledged_at is None for alarm in found),
-            found[:SHOWN],
-            {rule.id: rule.name for rule in book.rules},
-        )
+        shown = [alarm for alarm in self.open if not alarm.hidden(now)]
+        self._ringing = ringing(shown, newest, self.lost, self.registry, now)
         return self._ringing
-
-    def _district(self, subject: str) -> str:
-        kind, _, name = subject.partition(":")
-        if kind == "district" and name:
-            return name
-        return self.registry[subject].district if subject in self.registry else ""
 
     def _thawed(self, book: Book, frozen: bytes | None, now: int) -> Evaluator:
         if frozen is not None:

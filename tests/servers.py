@@ -168,3 +168,20 @@ def up(folder: Path, **settings: str) -> Iterator[Up]:
     finally:
         if made.process is not None and made.process.poll() is None:
             made.stop()
+
+
+class Web(Up):
+    """`gaoxin serve` alone: no broker is there, and the live feed still beats."""
+
+    program, answers = "serve", "/healthz"
+
+
+@contextlib.contextmanager
+def web(folder: Path, **settings: str) -> Iterator[Web]:
+    made = Web(folder, GAOXIN_STORE__KIND="memory", **settings)
+    made.start()
+    try:
+        made.wait_ready()
+        yield made
+    finally:
+        made.stop()

@@ -214,6 +214,55 @@ def gateway_of(subject: str, registry: Registry) -> str:
     return registry[subject].gateway if subject in registry else ""
 
 
+def urgency(alarm: Alarm) -> tuple[int, int, int, int]:
+    """The order in which open alarms are shown: the unacknowledged first, then the highest level, then the newest."""
+    return alarm.acknowledged_at is not None, -alarm.level, -alarm.opened, -alarm.id
+
+
+class Episodes:
+    """Alarms over a past span: what was said and done, folded up to an instant."""
+
+    def __init__(self) -> None:
+        self.open: dict[tuple[str, str], Alarm] = {}
+        self._shelved: dict[tuple[str, str], int] = {}
+        self._out: set[str] = set()
+
+    def say(self, transition: Transition, *, id: int, group: str) -> None:
+        key = transition.rule, transition.subject
+        after = fold(self.open.get(key), transition, id=id, group=group)
+        if after is None or after.closed is not None:
+            self.open.pop(key, None)
+        else:
+            self.open[key] = after
+
+    def do(self, action: str, *, by: str, at: int, alarm: int, rule: str, subject: str, until: int, to: str) -> None:
+        """What somebody did, in the words of the ledger; of an alarm that is over it changes nothing."""
+        match action:
+            case "acknowledge" | "assign":
+                for key, found in self.open.items():
+                    if found.id == alarm:
+                        change = (
+                            {"acknowledged_by": by, "acknowledged_at": at}
+                            if action == "acknowledge"
+                            else {"assigned_to": to or None}
+                        )
+                        self.open[key] = replace(found, **change)
+                        break
+            case "shelve":
+                self._shelved[rule, subject] = until
+            case "unshelve":
+                self._shelved.pop((rule, subject), None)
+            case "service.out":
+                self._out.add(subject)
+            case "service.in":
+                self._out.discard(subject)
+
+    def ringing(self, now: int) -> list[Alarm]:
+        """The open ones that nobody has put out of sight, the most urgent first."""
+        there = (replace(a, shelved_until=self._shelved.get(key)) for key, a in self.open.items())
+        return sorted((a for a in there if a.subject not in self._out and not a.hidden(now)), key=urgency)
+
+
 def subjects(
     registry: Registry, *, domain: Domain | None = None, district: str | None = None, gateway: str | None = None
 ) -> frozenset[str]:

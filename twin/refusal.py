@@ -12,6 +12,7 @@ class Refusal(StrEnum):
     CONFLICT = "The rules are at version {current}, your change began at version {base}: look at the difference first"
     NO_VERSION = "There is no version {version} of the rules; the latest is {latest}"
     NO_REASON = "Say why: a change without a reason is not saved"
+    TOO_MUCH = "{devices} devices over {days} days do not fit into memory: choose fewer days or a narrower scope"
     TWICE = "Two rules have the id {rule}: rename one"
     # alarms
     NO_ALARM = "There is no alarm {alarm}"

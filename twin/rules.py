@@ -225,6 +225,20 @@ def to_toml(rules: Iterable[Rule]) -> str:
     return "\n".join("[[rule]]\n" + _lines(msgspec.to_builtins(rule)) for rule in rules)
 
 
+_HEAD = "# gaoxin rules, version"
+
+
+def exported(book: Book) -> str:
+    """The book as TOML; its first line says which version it is."""
+    return f"{_HEAD} {book.version}\n{to_toml(book.rules)}"
+
+
+def exported_version(text: str) -> int | None:
+    """The version that `exported` wrote into it, at which a change of it began."""
+    found = re.search(rf"^{_HEAD} (\d+)$", text, flags=re.M)
+    return int(found[1]) if found else None
+
+
 def _lines(table: Mapping[str, Any]) -> str:
     return "".join(f"{key} = {_value(value)}\n" for key, value in table.items())
 

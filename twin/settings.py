@@ -120,6 +120,9 @@ class Access(Section):
 class Web(Section):
     host: str = Field("127.0.0.1", description="address the web listens on")
     port: int = Field(8050, ge=0, le=65535, description="its port")
+    backtest_mb: int = Field(
+        1600, ge=50, description="memory for the stored weeks on which thresholds are tried; the oldest are dropped"
+    )
     proxies: str = Field(
         "",
         description="addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, "

@@ -26,6 +26,8 @@ LEVELS = {
     Level.RED: "[red]",
 }
 
+PERCENT = "%"  # of a value that is a share, 0 to 1
+
 # UCUM codes as people write them; what is not here is written as it is. A share ("1") has no unit
 UNITS = {
     "1": "",
@@ -138,27 +140,58 @@ def _line(case: Case, _: Translate) -> str:
 
 def shown(value: Threshold | None, code: str, decimals: int, _: Translate) -> str:
     """The value, or the range, as people write it, with its unit (UCUM `code`); empty when there is none."""
+    return "" if value is None else f"{_number(value, code, decimals)} {unit(code, _)}".rstrip()
+
+
+def _number(value: Threshold | None, code: str, decimals: int) -> str:
+    """A share (`%`) is said as one: 0.938 is 93.8 %."""
     if value is None:
         return ""
-    number = "–".join(f"{v:.{decimals}f}" for v in value) if isinstance(value, tuple) else f"{value:.{decimals}f}"
-    return f"{number} {unit(code, _)}".rstrip()
+    factor, suffix, decimals = (100, " %", max(decimals - 2, 0)) if code == PERCENT else (1, "", decimals)
+    both = value if isinstance(value, tuple) else (value,)
+    return "–".join(f"{factor * v:.{decimals}f}" for v in both) + suffix
 
 
 def unit(code: str, _: Translate) -> str:
+    if code == PERCENT:
+        return ""  # it stands with the number
     own = code.removesuffix("/min")
     said = UNITS.get(own, own)
     return (_(said) if said in TEXTS else said) + code[len(own) :]
 
 
 def _message(case: Case, _: Translate) -> str:
-    """The rule's message with its places filled; as it stands where they cannot be."""
-    said = _(case.message)
+    return filled(
+        case.message,
+        _,
+        name=case.place,
+        value=case.value,
+        threshold=case.threshold,
+        code=case.unit,
+        decimals=case.decimals,
+        level=_(LEVELS[case.level]),
+    )
+
+
+def filled(
+    message: str,
+    _: Translate,
+    *,
+    name: str,
+    value: Threshold | None,
+    threshold: Threshold | None,
+    code: str,
+    decimals: int,
+    level: str,
+) -> str:
+    """A rule's message with its places filled; as it stands where they cannot be."""
+    said = _(message) if message else ""
     places = {
-        "name": case.place,
-        "value": shown(case.value, "", case.decimals, _),
-        "unit": unit(case.unit, _),
-        "threshold": shown(case.threshold, "", case.decimals, _),
-        "level": _(LEVELS[case.level]),
+        "name": name,
+        "value": _number(value, code, decimals),
+        "unit": unit(code, _),
+        "threshold": _number(threshold, code, decimals),
+        "level": level,
     }
     try:
         return said.format_map(places)

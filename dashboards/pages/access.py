@@ -60,7 +60,7 @@ def _people(_: Translate) -> html.Div:
                     html.H2(_("Users")),
                     _grid(
                         "access-users",
-                        {"name": _("User name"), "roleText": _("Role"), "since": _("Since"), "state": _("State")},
+                        {"name": _("User name"), "roleText": _("Role"), "since": _("Made"), "state": _("State")},
                         "name",
                     ),
                     html.Div(
@@ -118,7 +118,7 @@ def _audit(_: Translate) -> list[Any]:
         "subject": _("On what"),
         "detail": _("Details"),
     }
-    widths = {"number": 80, "at": 175, "by": 150, "action": 150, "subject": 160}
+    widths = {"number": 80, "at": 175, "by": 170, "action": 180, "subject": 160}
     return [
         html.Div(
             [

@@ -113,7 +113,7 @@ def _new(node: Node, language: Language, asked: dict[str, str]) -> Any:
                 _input("incidents-new-title", _("Title"), title, placeholder=_("left empty: it is proposed")),
                 html.Div(
                     [
-                        _input("incidents-new-begin", _("From"), view.typed(begin)),
+                        _input("incidents-new-begin", _("Start"), view.typed(begin)),
                         _input("incidents-new-end", _("To"), view.typed(end)),
                     ],
                     className="incidents-two",
@@ -237,7 +237,7 @@ def _head(found: view.Detail, may: bool, language: Language) -> list[Any]:
         _input("incidents-title", _("Title"), found.title, maxLength=200, **locked),
         html.Div(
             [
-                _input("incidents-begin", _("From"), found.begin, **locked),
+                _input("incidents-begin", _("Start"), found.begin, **locked),
                 _input("incidents-end", _("To"), found.end, **locked),
                 html.Div(
                     [
@@ -259,7 +259,7 @@ def _head(found: view.Detail, may: bool, language: Language) -> list[Any]:
                 *(
                     [
                         _button({"do": "save"}, _("Save")),
-                        _button({"do": "turn"}, _("Close") if found.open else _("Reopen")),
+                        _button({"do": "turn"}, _("Close the incident") if found.open else _("Reopen")),
                     ]
                     if may
                     else []

@@ -1,10 +1,12 @@
-"""全景高新: the wall. The page is drawn once; from then on the browser fills the marked places from the live feed.
+"""全景高新: the wall. The page is drawn once; from then on the browser fills the marked places from its source: the
+live feed, or on the page of replay (`pages/replay.py`) the player.
 
 `data-bind`, `data-tone`, `data-colour`, `data-chart`, `data-list` and `data-age` name a path in the view
 (`views/wall.py`).
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from dash import html
 
@@ -16,18 +18,27 @@ from twin.observation import Domain
 PATH = "/"
 
 
-def layout(language: Language) -> html.Div:
+def layout(
+    language: Language,
+    source: Literal["live", "replay"] = "live",
+    *,
+    above: Sequence[Any] = (),
+    below: Sequence[Any] = (),
+) -> html.Div:
+    """`above`, `below`: what the page of another source has over the wall's head and under its body."""
     _ = translator(language)
     other: Language = "en" if language == "zh" else "zh"
     return html.Div(
         [
+            *above,
             _head(_, language, other),
             html.Div(_bound("ingest.text", "wall-ingest", tone="ingest.tone"), role="alert", className="wall-alert"),
-            html.Div([_left(_), _centre(_), _right(_)], className="wall-body"),
+            html.Div([_left(_), _centre(_, language), _right(_)], className="wall-body"),
+            *below,
         ],
         id="wall",
         className="wall",
-        **{"data-lang": language},
+        **{"data-lang": language, "data-source": source},
     )
 
 
@@ -214,7 +225,8 @@ def _right(_: Translate) -> html.Aside:
     )
 
 
-def _centre(_: Translate) -> html.Main:
+def _centre(_: Translate, language: Language) -> html.Main:
+    alarms = f"/alarms?lang={language}"
     return html.Main(
         [
             html.Div(id="wall-map", className="wall-map"),
@@ -224,7 +236,7 @@ def _centre(_: Translate) -> html.Main:
                 [
                     html.Header(
                         [
-                            html.H2(_("Alarms"), className="panel-name"),
+                            html.H2(html.A(_("Alarms"), href=alarms), className="panel-name"),
                             *(
                                 html.Span(**{"data-bind": f"alarms.{c}", "className": f"alarm-count alarm-{c}"})
                                 for c in ("red", "orange", "yellow", "blue")
@@ -235,6 +247,7 @@ def _centre(_: Translate) -> html.Main:
                     ),
                     html.Div(className="rows alarm-rows", **{"data-list": "alarms.rows"}),
                     _bound("alarms.more", "alarm-more"),
+                    html.Div(className="rows alarm-districts", **{"data-list": "alarms.districts"}),
                 ],
                 className="wall-alarms",
                 role="log",

@@ -150,7 +150,7 @@ def truth(record: Record, _: Translate) -> str:
         f"{cell(', '.join(named.get(d, d) for d in f.devices[:6]) + (' …' if len(f.devices) > 6 else ''))}</tr>"
         for f in record.facts
     )
-    heads = (_("Level"), _("What was made to go wrong"), _("From"), _("To"), _("Seen by"))
+    heads = (_("Level"), _("What was made to go wrong"), _("Start"), _("To"), _("Seen by"))
     return section(_("Ground truth (simulated)"), table(heads, rows, "truth"))
 
 

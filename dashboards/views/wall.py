@@ -10,15 +10,17 @@ from typing import Any
 import msgspec
 
 from dashboards.i18n import DOMAIN_LABELS, Language, age, translator
-from ingest.watch import Ringing
 from ingest.worker import Status
 from simulators.scenarios import stories
 from twin import kpi, standards
 from twin.clock import local
+from twin.episodes import Alarm
 from twin.observation import METRICS, Domain
+from twin.ringing import Lost, Ringing
 from twin.standards import Level
 from twin.store import Series
 from twin.truth import Stage
+from twin.wording import LOST
 
 MISSING = "—"
 TONES = ("good", "ok", "warn", "bad", "severe", "severe")
@@ -46,6 +48,7 @@ def wall(
     stage: Stage | None = None,
     ringing: Ringing | None = None,
     names: Mapping[str, str] | None = None,
+    districts: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The view as plain data, ready for JSON. Times in it are UTC milliseconds."""
     _ = translator(language)
@@ -63,7 +66,7 @@ def wall(
         "city": _city(found.city, _),
         "domains": {d.value: _domain(d, c, _) for d, c in found.domains.items()},
         "silent": _silent(found, _),
-        "alarms": _alarms(ringing, names or {}, found.at, _),
+        "alarms": _alarms(ringing, names or {}, districts or {}, found.at, _),
     }
 
 
@@ -74,37 +77,82 @@ def _simulated(now: int, stage: Stage | None, _: Callable[[str], str]) -> str:
     return " · ".join([_("Simulated data"), *names])
 
 
-ALARMS_SHOWN = 6
+ALARMS_SHOWN = 5
+DISTRICTS_SHOWN = 4
 COLOURS = {Level.RED: "Red", Level.ORANGE: "Orange", Level.YELLOW: "Yellow", Level.BLUE: "Blue"}
+SHAPES = {Level.RED: "■", Level.ORANGE: "◆", Level.YELLOW: "▲", Level.BLUE: "●"}
 
 
-def _alarms(ringing: Ringing | None, names: Mapping[str, str], now: int, _: Callable[[str], str]) -> dict[str, Any]:
-    """The open alarms, the unacknowledged first: how many of each level, and the first few by name and place."""
+def _alarms(
+    ringing: Ringing | None,
+    names: Mapping[str, str],
+    districts: Mapping[str, str],
+    now: int,
+    _: Callable[[str], str],
+) -> dict[str, Any]:
+    """The open alarms, the unacknowledged first: how many of each level and district, and the first few by name and
+    place. `waiting` are the devices that pulse on the map; `byDistrict` what stands at a district's name there."""
     if ringing is None:
-        return {"state": "", "tone": "none", "rows": [], **{level.name.lower(): "" for level in COLOURS}}
-    rows = [
-        {
-            "cells": [
-                _(ringing.names.get(alarm.rule, alarm.rule)),
-                names.get(alarm.subject, alarm.subject) + (f" · {_('unknown')}" if alarm.unknown else ""),
-                age(now - alarm.opened, _),
-            ],
-            "tone": alarm.level.name.lower() if alarm.level else "none",
-            "device": alarm.subject if alarm.subject in names else None,
-        }
-        for alarm in ringing.alarms[:ALARMS_SHOWN]
-    ]
+        empty = {"state": "", "tone": "none", "rows": [], "districts": [], "byDistrict": {}, "waiting": []}
+        return empty | {level.name.lower(): "" for level in COLOURS}
+    rows = [_lost(gateway, now, _) for gateway in ringing.lost]
+    rows += [_alarm(alarm, ringing.names, names, now, _) for alarm in ringing.alarms]
+    rows = rows[:ALARMS_SHOWN]
     total = sum(ringing.counts.values())
+    counted = sorted(ringing.districts.items(), key=lambda d: (-max(d[1]), -sum(d[1].values()), d[0]))
     return {
         "state": _("Alarm ledger away") if ringing.away else _("{n} unacknowledged").format(n=ringing.unacknowledged),
         "tone": "severe" if ringing.away else "warn" if ringing.unacknowledged else "good",
         "rows": rows or [{"cells": [_("No alarms"), "", ""], "tone": "good"}],
         "more": _("and {n} more").format(n=total - len(rows)) if total > len(rows) else "",
+        "districts": [
+            {"cells": [districts.get(id, id), _counts(levels)], "tone": _tone(max(levels))}
+            for id, levels in counted[:DISTRICTS_SHOWN]
+            if id
+        ],
+        "byDistrict": {id: {"text": _counts(levels), "level": max(levels)} for id, levels in counted if id},
+        "waiting": [a.subject for a in ringing.alarms if a.acknowledged_at is None and a.subject in names],
         **{
-            level.name.lower(): f"{_(name)} {ringing.counts[level]}" if ringing.counts.get(level) else ""
+            level.name.lower(): f"{SHAPES[level]} {_(name)} {ringing.counts[level]}"
+            if ringing.counts.get(level)
+            else ""
             for level, name in COLOURS.items()
         },
     }
+
+
+def _alarm(
+    alarm: Alarm, rules: Mapping[str, str], names: Mapping[str, str], now: int, _: Callable[[str], str]
+) -> dict[str, Any]:
+    said = [names.get(alarm.subject, alarm.subject)]
+    if alarm.unknown:
+        said.append(_("unknown"))
+    if alarm.acknowledged_at is not None:
+        said.append(_("Acknowledged"))
+    return {
+        "cells": [
+            f"{SHAPES.get(alarm.level, '')} {_(rules.get(alarm.rule, alarm.rule))}",
+            " · ".join(said),
+            age(now - alarm.opened, _),
+        ],
+        "tone": _tone(alarm.level) if alarm.acknowledged_at is None else f"{_tone(alarm.level)}-seen",
+        "device": alarm.subject if alarm.subject in names else None,
+    }
+
+
+def _lost(gateway: Lost, now: int, _: Callable[[str], str]) -> dict[str, Any]:
+    said = _(LOST).format(gateway=gateway.gateway, n=gateway.devices)
+    tone = _tone(gateway.level) + ("" if gateway.unacknowledged else "-seen")
+    return {"cells": [f"{SHAPES.get(gateway.level, '')} {said}", "", age(now - gateway.opened, _)], "tone": tone}
+
+
+def _tone(level: int) -> str:
+    return Level(level).name.lower() if level else "none"
+
+
+def _counts(levels: Mapping[int, int]) -> str:
+    """The highest first."""
+    return " ".join(f"{SHAPES[level]}{levels[level]}" for level in COLOURS if levels.get(level))
 
 
 def _ingest(workers: Sequence[Status], now: int, _: Callable[[str], str]) -> dict[str, str]:

@@ -173,6 +173,18 @@ def stores() -> None:
     store.main()
 
 
+def replay() -> None:
+    from tests.bench import replay
+
+    replay.main()
+
+
+def replay_page() -> None:
+    from tests.bench import replay_page
+
+    replay_page.main()
+
+
 def alerts() -> None:
     from tests.bench import alerts
 
@@ -213,6 +225,8 @@ PARTS: dict[str, Callable[[], None]] = {
     "start": start,
     "latency": latency,
     "stores": stores,
+    "replay": replay,
+    "replay_page": replay_page,
     "alerts": alerts,
     "alarms": alarms,
     "simulate": simulate,

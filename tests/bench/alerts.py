@@ -14,11 +14,13 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from dashboards.backtests import Backtests, Period, Range
 from dashboards.node import read_registry
 from tests.zone import link
 from twin.alerts import Evaluator
 from twin.alerts.history import History
-from twin.clock import DAY, MINUTE
+from twin.backtest import Comparison, compare
+from twin.clock import DAY, MINUTE, ManualClock
 from twin.observation import Domain, Observation
 from twin.registry import Registry
 from twin.rules import Book, Condition, Match, Over, Rule, Term, default_rules
@@ -55,6 +57,7 @@ def main() -> None:
     print("    days x devices       rows     read   lay out  evaluate   dragged   alarms")
     for days, devices in ((1, 275), (7, 275), (30, 50), (30, 275)):
         _backtest(days, devices)
+    _service()
     _kinds()
     _steps()
 
@@ -76,6 +79,38 @@ def _backtest(days: int, devices: int) -> None:
         f"    {days:4} x {devices:3} {len(column.at):14,} "
         f"{read:7.2f} s {lay:6.2f} s {first:7.2f} s {drag:7.2f} s {raised:8,}"
     )
+
+
+def _service() -> None:
+    """What the thresholds page waits for: the question until the comparison, and what is kept for the next one."""
+    print("    as the thresholds page asks: read, two stories, compared")
+    print("    days x devices      first answer   dragged    kept")
+    for days, devices in ((7, 275), (30, 275)):
+        _served(days, devices)
+
+
+def _served(days: int, devices: int) -> None:
+    registry, end = zone(devices), START + days * DAY
+    with tempfile.TemporaryDirectory() as folder:
+        store = DuckDBStore(registry, Path(folder) / "o.duckdb")
+        _fill(store, registry, speeds(devices, days))
+        backtests = Backtests(registry, store, ManualClock(end), most_bytes=4 << 30)
+        spent = []
+        for limit in (21.0, 21.5, 22.0, 22.5):
+            begun = time.perf_counter()
+            _compared(backtests, days, limit)
+            spent.append(time.perf_counter() - begun)
+        print(f"    {days:4} x {devices:3} {spent[0]:16.2f} s {max(spent[1:]):8.2f} s {backtests.bytes / 1e6:6.0f} MB")
+        backtests.close()
+        store.close()
+
+
+def _compared(backtests: Backtests, days: int, limit: float) -> Comparison:
+    rule = msgspec.structs.replace(CONGESTED, when=(msgspec.structs.replace(SPEED, yellow=limit),))
+    found = backtests.ask(Period(days), [CONGESTED, rule], wait=120)
+    assert isinstance(found, Range)
+    old, new = found.story(CONGESTED), found.story(rule)
+    return compare(old, new, found.begin, found.end, registry=backtests.registry)
 
 
 def _fill(store: DuckDBStore, registry: Registry, values: np.ndarray) -> None:

@@ -1,12 +1,13 @@
 """The page of accounts in a real browser: an admin makes a user and a screen, and takes both away again."""
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
 from tests.browser.visit import SHOTS, Visit, signed_in
-from tests.servers import Up, wait_until
+from tests.servers import Up, wait_until, web
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 
@@ -72,3 +73,20 @@ def test_a_rules_engineer_reads_the_audit_only(browser: Browser, twin: Up) -> No
     assert visit.page.locator("#access-users").count() == 0
     assert visit.complaints == []
     visit.page.close()
+
+
+def test_an_open_page_is_led_to_the_sign_in_when_it_is_over(browser: Browser, tmp_path: Path) -> None:
+    door = re.compile(r"/sign-in\?next=")
+    with web(tmp_path, GAOXIN_ACCESS__LOOK="signed-in") as closed:
+        token = closed.gaoxin("kiosk", "add", "hall").strip().rpartition("/")[2]
+        wall = Visit(browser, f"{closed.url}/kiosk/{token}").page
+        wall.wait_for_function("window.gaoxin && window.gaoxin.state && window.gaoxin.state.link === 'late'")
+        closed.gaoxin("kiosk", "revoke", "1")
+        wall.wait_for_url(door, timeout=20_000)
+        wall.close()
+        devices = Visit(browser, f"{closed.url}/devices?lang=en", cookies=signed_in(browser, closed, "viewer")).page
+        devices.locator(".desk-who", has_text="the-viewer").wait_for(timeout=30_000)
+        closed.gaoxin("user", "disable", "the-viewer")
+        devices.wait_for_url(door, timeout=20_000)
+        assert devices.get_by_role("button", name="Sign in").is_visible()
+        devices.close()

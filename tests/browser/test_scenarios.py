@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, Route
+from playwright.sync_api import Browser, Request, Route
 
 from tests.browser.visit import SHOTS, Visit, signed_in
 from tests.servers import Up, wait_until
@@ -65,22 +65,25 @@ def test_who_may_only_look_is_not_offered_to_play(browser: Browser, twin: Up, ro
 def test_the_callback_refuses_what_the_page_does_not_offer(browser: Browser, twin: Up) -> None:
     """An operator's click, held back on its way, is sent by others in their own name."""
     visit = Visit(browser, f"{twin.url}/scenarios", cookies=signed_in(browser, twin, "operator"))
-    held: list[str] = []
+
+    def is_click(request: Request) -> bool:
+        return '"output":"scenarios-said.children"' in (request.post_data or "")
 
     def hold(route: Route) -> None:
-        body = route.request.post_data or ""
-        if "scenarios-said.children" not in body:
+        if is_click(route.request):
+            route.abort()
+        else:
             route.continue_()
-            return
-        held.append(body)
-        route.abort()
 
     visit.page.route("**/_dash-update-component*", hold)
-    visit.page.locator(".scenarios-card", has_text="S12").get_by_role("button", name="现在开始").click(timeout=30_000)
-    wait_until(lambda: bool(held), "the click is on its way", 20)
+    button = visit.page.locator(".scenarios-card", has_text="S12").get_by_role("button", name="现在开始")
+    with visit.page.expect_request(is_click, timeout=60_000) as sent:
+        button.click(timeout=30_000)
+    held = sent.value.post_data
+    assert held
     visit.page.close()
     for role, words in ((None, "请先登录"), ("viewer", "the-viewer 无权")):
-        said = twin.client(role).post("/_dash-update-component", content=held[0], headers=JSON)
+        said = twin.client(role).post("/_dash-update-component", content=held, headers=JSON)
         assert words in said.json()["response"]["scenarios-said"]["children"]
     assert "S12" not in gaoxin(twin, "status").stdout
 

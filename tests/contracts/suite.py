@@ -87,6 +87,39 @@ class StoreContract:
         assert store.latest()["td-1"].values == {"intensity": 3.0}
         assert store.zone(T0, known=T0 + 5)["td-1"].values == {"intensity": 3.0}
 
+    def test_rows_of_a_domain_come_as_columns(self, store: Store) -> None:
+        late = seen("aq-1", T0, T0 + MINUTE, pm25=2.0, o3=7.5)
+        store.write([seen("aq-1", T0, T0 + 5, pm25=1.0), seen("td-1", T0, T0 + 5, intensity=3.0)])
+        store.write([late, seen("aq-1", T0 + 1, T0 + 6, LAeq=50.0)])
+        said = store.said(Domain.ENVIRONMENT, T0, T0 + 1)
+        assert (said.device.tolist(), said.at.tolist()) == ([NAMES.index["aq-1"]] * 2, [T0] * 2)
+        assert said.received.tolist() == [T0 + 5, T0 + MINUTE]
+        assert said.dicts(np.arange(2)) == [{"pm25": 1.0}, late.values]
+        assert len(store.said(Domain.ENVIRONMENT, T0, T0 + 2).at) == 3
+        assert store.said(Domain.ENVIRONMENT, T0, T0 + 2, after=T0 + 5, by=T0 + 6).at.tolist() == [T0 + 1]
+        assert len(store.said(Domain.ENVIRONMENT, T0, T0 + 2, devices=["td-1"]).at) == 0
+        assert len(store.said(Domain.ENVIRONMENT, T0, T0 + 2, devices=["td-1", "aq-1"]).at) == 3
+        assert len(store.said(Domain.PARKING, T0, T0 + 2).at) == 0
+
+    def test_of_rows_equal_in_both_times_the_last_written_comes_last(self, store: Store) -> None:
+        store.write([seen("td-1", T0, T0 + 5, intensity=v) for v in (4.0, 9.0, 5.0)])
+        store.write([seen("td-1", T0, T0 + 5, intensity=1.0)])
+        said = store.said(Domain.TRAFFIC, T0, T0 + 1)
+        assert said.values["intensity"].tolist() == [4.0, 9.0, 5.0, 1.0]
+
+    def test_the_zone_of_some_devices_only(self, store: Store) -> None:
+        store.write([*by_minute([1.0]), *by_minute([2.0], "td-2"), seen("aq-1", pm25=1.0)])
+        assert store.zone(T0, devices=["td-2", "aq-1", "pk-1"]).keys() == {"td-2", "aq-1"}
+        assert store.zone(T0, devices=[]) == {}
+
+    def test_how_much_there_is_and_since_when(self, store: Store) -> None:
+        assert store.begins() is None
+        store.write([*by_minute([1.0] * 7), seen("aq-1", T0 + 90_000, pm25=1.0)])
+        assert store.begins() == T0
+        assert store.density(Domain.TRAFFIC, T0 - MINUTE, T0 + 6 * MINUTE, 3 * MINUTE).tolist() == [2, 3, 1]
+        assert store.density(Domain.ENVIRONMENT, T0, T0 + 3 * MINUTE, MINUTE).tolist() == [0, 1, 0]
+        assert store.density(Domain.CITY, T0, T0 + 1, 1).tolist() == [0]
+
     def test_a_correction_in_the_same_batch_counts(self, store: Store) -> None:
         store.write([seen("td-1", T0, T0 + 1, intensity=1.0), seen("td-1", T0, T0 + 2, intensity=2.0)])
         assert store.latest()["td-1"].values == {"intensity": 2.0}

@@ -1,12 +1,17 @@
 """No text of the interface may be without its Chinese."""
 
 import ast
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dashboards.i18n import DOMAIN_LABELS, age, language_of, translator
+from dashboards.pages import alarm_care, alarm_tabs
+from dashboards.pages import alarms as alarm_page
 from dashboards.report import ink, page, tables
+from dashboards.views import alarms as alarm_view
 from dashboards.views.access import ACTIONS
 from dashboards.views.scenarios import LEVEL_LABELS
 from dashboards.views.wall import WIND_POINTS
@@ -64,6 +69,7 @@ def named() -> set[str]:
         *episodes.STATE_LABELS.values(),
         *episodes.CAUSE_LABELS.values(),
         *PURPOSE_LABELS.values(),
+        *(text for texts in PAGE_TEXTS for text in texts.values()),
         *incidents.STATE_LABELS.values(),
         *incidents.ORIGIN_LABELS.values(),
         *incidents.ENTRY_LABELS.values(),
@@ -75,6 +81,16 @@ def named() -> set[str]:
     }
 
 
+PAGE_TEXTS: tuple[Mapping[Any, str], ...] = (
+    alarm_view.KINDS,
+    alarm_view.ACTIONS,
+    alarm_view.NAMES,
+    alarm_page.WHICH,
+    alarm_page.SHELVES,
+    alarm_tabs.TABS,
+    alarm_care.RANGES,
+    alarm_care.STATES,
+)
 SAME_IN_BOTH = {"{point} {speed} m/s", "PM2.5", "PM10", "SO₂", "NO₂", "CO", "O₃", "TVOC", "pH", "PUE"}
 
 

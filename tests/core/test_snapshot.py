@@ -62,6 +62,20 @@ def test_the_same_again_is_no_news_and_a_correction_is() -> None:
     assert zone.bytes_at(T0)[0][TD1] == 20
 
 
+def test_of_two_received_at_once_the_one_that_came_last_counts() -> None:
+    zone = fold(seen("td-1", averageVehicleSpeed=50.0))
+    assert zone.fold(seen("td-1", averageVehicleSpeed=10.0))
+    assert zone.bytes_at(T0)[0][TD1] == 20
+
+
+def test_what_was_corrected_is_a_redelivery_when_it_comes_again() -> None:
+    """As in every store, where the first receipt stands."""
+    zone = fold(seen("td-1", averageVehicleSpeed=50.0), seen("td-1", T0, T0 + 5, averageVehicleSpeed=10.0))
+    assert not zone.fold(seen("td-1", T0, T0 + 9, averageVehicleSpeed=50.0))
+    assert zone.bytes_at(T0 + 9)[0][TD1] == 20
+    assert zone.fold(seen("td-1", T0 + 1, T0 + 10, averageVehicleSpeed=50.0))
+
+
 def test_an_observation_without_the_headline_is_unknown_on_the_map() -> None:
     assert fold(seen("td-1", intensity=5.0)).bytes_at(T0)[0][TD1] == UNKNOWN
 

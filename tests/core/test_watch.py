@@ -123,3 +123,20 @@ def test_a_zone_of_none_has_no_alarms(ledger: Ledger) -> None:
     ringing = watch.turn(T0 + MINUTE)
     assert ringing is not None
     assert not ringing.alarms
+
+
+def test_what_waited_at_the_broker_is_not_missed(ledger: Ledger) -> None:
+    """The intake stores it after the start of the alarms, who have not heard it themselves."""
+    store = MemoryStore(SENSORS)
+    watch = Watch(SENSORS, ledger, T0)
+    for minute in range(4):
+        watch.step(at(minute, 0.95))
+        watch.turn(T0 + minute * MINUTE + 50)
+    watch.keep(T0 + 4 * MINUTE)
+    begun = T0 + 6 * MINUTE
+    again = Watch(SENSORS, ledger, begun)
+    again.start(store, begun)
+    store.write([Observation("pk-1", T0 + 5 * MINUTE, {"occupancy": 0.5}, begun + SECOND)])
+    for second in range(0, 40, 5):
+        again.turn(begun + second * SECOND)
+    assert [a[2] for a in open_alarms(ledger)] == [Level.NONE]

@@ -97,7 +97,9 @@ def test_a_message_that_cannot_be_filled_stands_as_it_is(message: str) -> None:
     ("value", "unit", "decimals", "text"),
     [
         (None, "Cel", 1, ""),
-        (0.954, "1", 2, "0.95"),
+        (1.283, "1", 2, "1.28"),
+        (0.954, "%", 3, "95.4 %"),
+        ((0.1, 0.9), "%", 2, "10–90 %"),
         ((27.0, 30.0), "Cel", 0, "27–30 °C"),
         (12.0, "ug/m3/min", 1, "12.0 µg/m³/min"),
         (3.0, "/min", 0, "3 /min"),

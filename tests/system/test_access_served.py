@@ -14,28 +14,11 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.keys import Keys
-from tests.servers import Up, free_port, listens, wait_until
+from tests.servers import Web, free_port, listens, wait_until, web
 
 pytestmark = pytest.mark.server
 
 POLICY = 1008
-
-
-class Web(Up):
-    """`gaoxin serve` alone: no broker is there, and the live feed still beats."""
-
-    program, answers = "serve", "/healthz"
-
-
-@contextmanager
-def web(folder: Path, **settings: str) -> Iterator[Web]:
-    made = Web(folder, GAOXIN_STORE__KIND="memory", **settings)
-    made.start()
-    try:
-        made.wait_ready()
-        yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,7 @@ READS = {
     "aq-1": set(),
     "gw-east": set(),
     "ingest": FEED | {WORKER},
-    "engine": FEED,
+    "engine": FEED | {ALERT},
     "node": FEED | {WORKER, FRAME, ALERT},
     "web": {WORKER, FRAME, ALERT},
     "simulators": set(),
@@ -211,6 +211,10 @@ def test_each_process_does_its_work_with_its_account(server: Server, tmp_path: P
             for process in running:
                 process.terminate()
             assert [process.wait(15) for process in running] == [0, 0]
+            with account(server.settings("engine")) as engine:
+                for kind in ("key", "indicators", "health", "alarms"):
+                    # Retained for the screens, but not for the tests that follow
+                    engine.client.publish(f"gaoxin/v1/frame/{kind}", b"", 1, retain=True).wait_for_publish(10)
 
 
 def heard_of_devices(web: "Account") -> bool:

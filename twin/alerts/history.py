@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 
 from twin import schedule
 from twin.alerts.plan import Plan, plan
-from twin.alerts.series import I64, NOTHING, Mask, Rows, Series, clean, cut, flips, merge, only, rates, remembered
+from twin.alerts.series import F64, I64, NOTHING, Mask, Rows, Series, clean, cut, flips, merge, only, rates, remembered
 from twin.alerts.transition import Kind, Reason, Transition, flapping, kind_of, ordered
 from twin.registry import Registry
-from twin.rules import Condition, Rule
+from twin.rules import Condition, Over, Rule, Scope
 from twin.standards.scale import Level
 from twin.store import Columns
 
@@ -70,6 +71,40 @@ class History:
             story.flips += found
         story.silences(series, fresh, blind)
         return ordered(story.told(self.end))
+
+    def seen(self, rule: Rule, term: int, device: str) -> tuple[I64, F64]:
+        """What a term of the rule compares of one device: times (UTC ms) and values, in the unit of its thresholds.
+
+        Silence is a saw: it grows from each word until just before the next.
+        """
+        position = self.registry.index[device]
+        alone = msgspec.structs.replace(rule, over=Over.DEVICE, need=1, scope=Scope(devices=(device,)))
+        laid = plan(alone, self.registry)
+        if not laid.subjects:
+            return NOTHING.at, NOTHING.value
+        if rule.when[term].condition is Condition.ABSENT:
+            rows = self._rows.get(rule.when[term].metric, NOTHING)
+            heard = rows.at[rows.of(position)]
+            at = np.repeat(np.concatenate(([self.begin], heard)), 2)
+            value = np.zeros(len(at))
+            until = np.append(heard, self.end)
+            value[1::2] = (until - at[1::2]) / 1000
+            at[1::2] = until - 1
+            return at, value
+        _, _, rows = self._lay(laid, term)
+        return rows.at, rows.value
+
+    @property
+    def bytes(self) -> int:
+        """Of all arrays that are kept, each counted once; may be asked from another thread."""
+        laid = [
+            array for series, fresh, rows in list(self._laid.values()) for array in (*_arrays(series), fresh, *rows)
+        ]
+        cuts = [
+            array for series, fresh, blind in list(self._cut.values()) for array in (*_arrays(series), fresh, blind)
+        ]
+        arrays = [*(array for rows in self._rows.values() for array in rows), *laid, *cuts]
+        return sum({id(array): array.nbytes for array in arrays}.values())
 
     def _series(self, laid: Plan) -> tuple[Series, I64, Callable[[int, int], float | None]]:
         """The subjects' series, their fresh rows, and what the first term held at a time."""
@@ -207,6 +242,10 @@ class History:
             return max((a / 1000 for a in after if a <= silent), default=0.0)
 
         return value_of
+
+
+def _arrays(series: Series) -> list[np.ndarray]:
+    return [v for v in vars(series).values() if isinstance(v, np.ndarray)]
 
 
 def _held(rows: Rows, laid: Plan) -> Callable[[int, int], float | None]:

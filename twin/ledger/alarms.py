@@ -246,27 +246,22 @@ def transitions(
 ) -> list[Transition]:
     """Those of [begin, end) by their own time, as said; `known_by` leaves out what was noticed later."""
     c = TRANSITION.c
-    wanted = sa.select(c.rule, c.version, c.subject, c.at, c.kind, c.level, c.was, c.value, c.reason, c.flapping)
-    wanted = wanted.where(c.at >= begin, c.at < end).order_by(c.at, c.id)
+    wanted = sa.select(*SAID).where(c.at >= begin, c.at < end).order_by(c.at, c.id)
     if known_by is not None:
         wanted = wanted.where(c.noticed <= known_by)
     if alarm is not None:
         wanted = wanted.where(c.alarm == alarm)
-    return [
-        Transition(
-            rule=r.rule,
-            version=r.version,
-            subject=r.subject,
-            at=r.at,
-            kind=Kind(r.kind),
-            level=Level(r.level),
-            was=Level(r.was),
-            value=r.value,
-            reason=Reason(r.reason),
-            flapping=r.flapping,
-        )
-        for r in connection.execute(wanted)
-    ]
+    return [transition_of(row) for row in connection.execute(wanted)]
+
+
+SAID = tuple(TRANSITION.c[name] for name in Transition.__struct_fields__)
+
+
+def transition_of(row: Any) -> Transition:
+    """Of a row with the columns SAID."""
+    values = {name: row._mapping[name] for name in Transition.__struct_fields__}
+    named = {"kind": Kind(row.kind), "level": Level(row.level), "was": Level(row.was), "reason": Reason(row.reason)}
+    return Transition(**values | named)
 
 
 def notes(connection: sa.Connection, alarm: int) -> list[Note]:
@@ -284,6 +279,14 @@ def acknowledge(connection: sa.Connection, alarm: int, *, by: str, at: int, text
     if found.acknowledged_by is not None:
         raise RefusedError(Refusal.ACKNOWLEDGED, alarm=alarm, by=found.acknowledged_by)
     return _act(connection, replace(found, acknowledged_by=by, acknowledged_at=at), "acknowledge", by, at, text)
+
+
+def acknowledge_all(
+    connection: sa.Connection, wanted: Sequence[int], *, by: str, at: int, text: str = ""
+) -> list[Alarm]:
+    """I have seen these. What somebody had acknowledged stays his; raises RefusedError when one does not exist."""
+    found = [get(connection, alarm) for alarm in dict.fromkeys(wanted)]
+    return [acknowledge(connection, a.id, by=by, at=at, text=text) for a in found if a.acknowledged_by is None]
 
 
 def comment(connection: sa.Connection, alarm: int, text: str, *, by: str, at: int) -> Alarm:
@@ -358,3 +361,9 @@ def _act(connection: sa.Connection, alarm: Alarm, action: str, by: str, at: int,
     detail |= {"rule": alarm.rule, "on": alarm.subject, "text": text}
     audit.append(connection, by=by, at=at, action=f"alarm.{action}", subject=f"alarm {alarm.id}", detail=detail)
     return alarm
+
+
+def counts(connection: sa.Connection, since: int) -> dict[str, int]:
+    """How many alarms each rule has raised since then."""
+    wanted = sa.select(ALARM.c.rule, sa.func.count()).where(ALARM.c.opened >= since).group_by(ALARM.c.rule)
+    return {row[0]: row[1] for row in connection.execute(wanted)}

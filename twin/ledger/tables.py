@@ -131,7 +131,7 @@ TRANSITION = sa.Table(
     sa.Column("value", sa.Double),
     _name("reason", length=16),
     sa.Column("flapping", sa.Boolean, nullable=False),
-    _time("noticed"),
+    _time("noticed", index=True),
     _alarm(),
     sa.UniqueConstraint("rule", "subject", "at", "kind", "level", "was", name="ux_transition"),
 )
@@ -277,6 +277,16 @@ AUDIT = sa.Table(
     sa.Column("detail", sa.Text, nullable=False),
     _name("previous", length=64),
     _name("hash", length=64),
+)
+
+# What gateways said of themselves, as the engine heard it (twin.ledger.gateways). Append-only
+GATEWAY = sa.Table(
+    "gateway",
+    METADATA,
+    _number("id"),
+    _name("gateway"),
+    sa.Column("online", sa.Boolean, nullable=False),
+    _time("at", index=True),
 )
 
 # The alarm evaluator's state (twin.alerts.Evaluator.freeze), at most one row

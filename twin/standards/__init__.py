@@ -41,7 +41,7 @@ from twin.standards.facilities import (
 )
 from twin.standards.noise import NOISE, NOISE_LIMITS, equivalent_level, night_peak_excess, noise_excess
 from twin.standards.scale import Band, Level, Scale, rounded
-from twin.standards.traffic import TRAFFIC, delay_share, state_by_speed, tpi, traffic_state
+from twin.standards.traffic import TRAFFIC, delay_share, state_by_speed, tpi, tpis, traffic_state
 from twin.standards.warning import (
     EMERGENCY,
     HAZARDS,
@@ -101,6 +101,7 @@ __all__ = [
     "rounded",
     "state_by_speed",
     "tpi",
+    "tpis",
     "traffic_state",
     "water_class",
     "water_quality",

@@ -10,6 +10,9 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 
 class Level(IntEnum):
     """A warning or alarm level, by the national colours 蓝黄橙红; a frame carries the number."""
@@ -38,6 +41,10 @@ class Scale:
 
     def band(self, value: float) -> int:
         return (bisect_left if self.inclusive else bisect_right)(self.edges, value)
+
+    def of(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+        """`band` of each; of one that is not a number, the last."""
+        return np.searchsorted(self.edges, values, side="left" if self.inclusive else "right")
 
 
 @cache

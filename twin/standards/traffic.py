@@ -7,6 +7,9 @@ speed ratio. The performance index (TPI, 0 to 10) runs straight between the stat
 from collections.abc import Mapping
 from itertools import pairwise
 
+import numpy as np
+import numpy.typing as npt
+
 from twin.standards.scale import Band, Scale, table
 
 _STATES = table("traffic_gbt33171_2016")
@@ -39,6 +42,15 @@ def tpi(speed: float, free_speed: float) -> float:
         if ratio <= r1:
             return t0 + (t1 - t0) * (ratio - r0) / (r1 - r0)
     return 0.0
+
+
+def tpis(speed: npt.NDArray[np.float64], free_speed: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """`tpi` of each, equal to the last bit."""
+    ratio = np.clip(speed / free_speed, 0.0, 1.0)
+    found = np.zeros(len(ratio))
+    for (r0, t0), (r1, t1) in reversed(list(pairwise(_TPI))):
+        found = np.where(ratio <= r1, t0 + (t1 - t0) * (ratio - r0) / (r1 - r0), found)
+    return found
 
 
 def traffic_state(index: float) -> int:

@@ -8,7 +8,7 @@ redelivery after a crash is harmless. Other values for the same (device, at) are
 those known at the time asked about, the one received last counts.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
@@ -60,6 +60,25 @@ class Columns(NamedTuple):
         return Columns(self.device[rows], self.at[rows], self.value[rows])
 
 
+class Said(NamedTuple):
+    """What devices of one domain said, as arrays of one length: `device` int32, position in the registry; `at` and
+    `received` int64, UTC ms; each metric of the domain float64, NaN where it was not measured."""
+
+    device: npt.NDArray[np.int32]
+    at: npt.NDArray[np.int64]
+    received: npt.NDArray[np.int64]
+    values: Mapping[str, npt.NDArray[np.float64]]
+
+    def take(self, rows: npt.NDArray[np.bool_ | np.intp]) -> "Said":
+        return Said(self.device[rows], self.at[rows], self.received[rows], {m: v[rows] for m, v in self.values.items()})
+
+    def dicts(self, rows: npt.NDArray[np.intp]) -> list[dict[str, float]]:
+        """The values of these rows as an observation has them."""
+        names = list(self.values)
+        columns = [self.values[name][rows].tolist() for name in names]
+        return [{n: v for n, v in zip(names, row, strict=True) if v == v} for row in zip(*columns, strict=True)]
+
+
 class Store(Protocol):
     """Every method may raise StoreAwayError within the time-out; none hangs. Safe to call from several threads."""
 
@@ -71,8 +90,11 @@ class Store(Protocol):
         in the store."""
         ...
 
-    def zone(self, at: int, *, known: int | None = None, since: int | None = None) -> dict[str, Observation]:
-        """Each device's last observation with since < at' <= `at` (and received <= `known` if given), by device id."""
+    def zone(
+        self, at: int, *, known: int | None = None, since: int | None = None, devices: Sequence[str] | None = None
+    ) -> dict[str, Observation]:
+        """Each device's last observation with since < at' <= `at` (and received <= `known` if given), by device id.
+        `devices`: only of these."""
         ...
 
     def latest(self) -> dict[str, Observation]:
@@ -84,6 +106,20 @@ class Store(Protocol):
 
         Corrections come after what they correct.
         """
+        ...
+
+    def said(
+        self,
+        domain: Domain,
+        start: int,
+        end: int,
+        *,
+        after: int = -FOREVER,
+        by: int = FOREVER,
+        devices: Sequence[str] | None = None,
+    ) -> Said:
+        """All rows of a domain (of `devices` only, if given) with start <= at < end and after < received <= by.
+        Of rows with one device, `at` and `received` that written last comes last; else the order is the store's."""
         ...
 
     def series(
@@ -103,6 +139,14 @@ class Store(Protocol):
         """What these devices measured of one metric with start <= at < end, by device (in the order of the registry)
         and time. Of rows with one device and time the first that was received counts: alarms are not rewritten by
         corrections. "" for the metric: a row for whatever was said, its value 0."""
+        ...
+
+    def begins(self) -> int | None:
+        """The time of the earliest row, UTC ms; None of an empty store."""
+        ...
+
+    def density(self, domain: Domain, start: int, end: int, width: int) -> npt.NDArray[np.int64]:
+        """How many rows a domain has in each `width` ms of start <= at < end; the last may be cut short."""
         ...
 
     def retain(self, before: int) -> int:

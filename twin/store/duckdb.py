@@ -14,13 +14,14 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from twin.errors import StoreAwayError, StoreError
 from twin.observation import Domain, Observation, columns
 from twin.registry import Registry
-from twin.store import FOREVER, Columns, Series, Written, buckets, domains_of, in_order
+from twin.store import FOREVER, Columns, Said, Series, Written, buckets, domains_of, in_order
 
 _NEVER = -(1 << 62)
 
@@ -164,20 +165,35 @@ class DuckDBStore:
         for device, top in zip(tops["device"].to_pylist(), tops["time_max"].to_pylist(), strict=True):
             self._mark[device] = max(top, self._mark.get(device, _NEVER))
 
-    def zone(self, at: int, *, known: int | None = None, since: int | None = None) -> dict[str, Observation]:
+    def zone(
+        self, at: int, *, known: int | None = None, since: int | None = None, devices: Sequence[str] | None = None
+    ) -> dict[str, Observation]:
+        wanted = dict.fromkeys(Domain) if devices is None else domains_of(self.registry, devices)
         with self._cursor() as cursor:
             found: dict[str, Observation] = {}
-            for domain in Domain:
-                found |= self._zone(cursor, domain, at, known, since)
+            for domain, names in wanted.items():
+                found |= self._zone(cursor, domain, at, known, since, names)
             return found
 
     def _zone(
-        self, cursor: duckdb.DuckDBPyConnection, domain: Domain, at: int, known: int | None, since: int | None
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        domain: Domain,
+        at: int,
+        known: int | None,
+        since: int | None,
+        names: Sequence[str] | None = None,
     ) -> dict[str, Observation]:
+        these = "" if names is None else "AND list_contains(?, device) "
         cursor.execute(
             f"SELECT unnest(max_by(t, (time, received, rowid))) FROM {domain} t "
-            "WHERE time <= ? AND time > ? AND received <= ? GROUP BY device",
-            [at, _NEVER if since is None else since, FOREVER if known is None else known],
+            f"WHERE time <= ? AND time > ? AND received <= ? {these}GROUP BY device",
+            [
+                at,
+                _NEVER if since is None else since,
+                FOREVER if known is None else known,
+                *([] if names is None else [names]),
+            ],
         )
         return {o.device: o for o in _observations(domain, cursor)}
 
@@ -196,6 +212,43 @@ class DuckDBStore:
                 )
                 found += _observations(domain, cursor)
         return sorted(found, key=lambda o: (o.at, o.received))
+
+    def said(
+        self,
+        domain: Domain,
+        start: int,
+        end: int,
+        *,
+        after: int = -FOREVER,
+        by: int = FOREVER,
+        devices: Sequence[str] | None = None,
+    ) -> Said:
+        names = [d.id for d in self.registry.of(domain)] if devices is None else devices
+        names = domains_of(self.registry, names).get(domain, [])
+        metrics = columns(domain)
+        view = f"asked_{next(self._names)}"
+        positions = [self.registry.index[name] for name in names]
+        with self._cursor() as cursor:
+            cursor.register(
+                view, pa.table({"device": pa.array(names, pa.string()), "position": pa.array(positions, pa.int32())})
+            )
+            wanted = ", ".join(f't."{m}"' for m in metrics)
+            # In the order of the rows, which is that of writing: it decides between equal times
+            found = cursor.sql(
+                f"SELECT n.position, t.time, t.received, t.rowid, {wanted} "
+                f"FROM {domain} t JOIN {view} n ON t.device = n.device "
+                f"WHERE t.time >= {int(start)} AND t.time < {int(end)} "
+                f"AND t.received > {int(after)} AND t.received <= {int(by)}"
+            ).to_arrow_table()
+            cursor.unregister(view)
+        row = found["rowid"].to_numpy()
+        said = Said(
+            found["position"].to_numpy(),
+            found["time"].to_numpy(),
+            found["received"].to_numpy(),
+            {m: pc.fill_null(found[m], np.nan).to_numpy() for m in metrics},
+        )
+        return said if (row[1:] > row[:-1]).all() else said.take(np.argsort(row, kind="stable"))
 
     def series(
         self,
@@ -272,6 +325,23 @@ class DuckDBStore:
         if not batches:
             return Columns(np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0))
         return Columns(*(np.concatenate([b.column(i).to_numpy() for b in batches]) for i in range(3)))
+
+    def begins(self) -> int | None:
+        with self._cursor() as cursor:
+            first = [cursor.execute(f"SELECT min(time) FROM {domain}").fetchone() for domain in Domain]
+        return min((int(row[0]) for row in first if row and row[0] is not None), default=None)
+
+    def density(self, domain: Domain, start: int, end: int, width: int) -> npt.NDArray[np.int64]:
+        found = np.zeros(-((start - end) // width), np.int64)
+        with self._cursor() as cursor:
+            rows = cursor.execute(
+                f"SELECT (time - ?) // ? AS bucket, count(*) FROM {domain} "
+                "WHERE time >= ? AND time < ? GROUP BY bucket",
+                [start, width, start, end],
+            ).fetchall()
+        for bucket, rows_there in rows:
+            found[bucket] = rows_there
+        return found
 
     def retain(self, before: int) -> int:
         dropped = 0

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,7 +28,7 @@ from twin.clock import HOUR
 from twin.errors import StoreAwayError, StoreError
 from twin.observation import Domain, Observation, columns
 from twin.registry import Registry
-from twin.store import FOREVER, Columns, Series, Written, buckets, domains_of, in_order
+from twin.store import FOREVER, Columns, Said, Series, Written, buckets, domains_of, in_order
 
 LINES = 10_000  # a write; 5,000 to 10,000 is where InfluxDB is fastest
 WRITERS = 2  # writes at a time; a single one leaves InfluxDB idle while it waits for its disk
@@ -177,11 +178,15 @@ class InfluxStore:
 
     # ------------------------------------------------------------ reading
 
-    def zone(self, at: int, *, known: int | None = None, since: int | None = None) -> dict[str, Observation]:
+    def zone(
+        self, at: int, *, known: int | None = None, since: int | None = None, devices: Sequence[str] | None = None
+    ) -> dict[str, Observation]:
         self._open()
-        return self._zone(at, known, since)
+        return self._zone(at, known, since, devices)
 
-    def _zone(self, at: int, known: int | None, since: int | None) -> dict[str, Observation]:
+    def _zone(
+        self, at: int, known: int | None, since: int | None, devices: Sequence[str] | None = None
+    ) -> dict[str, Observation]:
         conditions = []
         if at < _LAST_MS:
             conditions.append(f"time < {(at + 1) * _NS}")
@@ -189,10 +194,13 @@ class InfluxStore:
             conditions.append(f"time >= {(max(since, _FIRST_MS) + 1) * _NS}")
         if known is not None and known < FOREVER:
             conditions.append(f'"received" <= {known}')
+        wanted = dict.fromkeys(Domain) if devices is None else domains_of(self.registry, devices)
         found = {}
-        for domain in Domain:
-            for o in self._select(domain, " AND ".join(conditions), "GROUP BY device ORDER BY time DESC LIMIT 1"):
-                found[o.device] = o
+        for domain, names in wanted.items():
+            for these in _these(names):
+                condition = " AND ".join([*conditions, *these])
+                for o in self._select(domain, condition, "GROUP BY device ORDER BY time DESC LIMIT 1"):
+                    found[o.device] = o
         return found
 
     def latest(self) -> dict[str, Observation]:
@@ -209,6 +217,34 @@ class InfluxStore:
                 condition = f"time >= {low * _NS} AND time < {high * _NS} AND ({where}){then}"
                 found += self._select(domain, condition, "GROUP BY device")
         return sorted(found, key=lambda o: (o.at, o.received))
+
+    def said(
+        self,
+        domain: Domain,
+        start: int,
+        end: int,
+        *,
+        after: int = -FOREVER,
+        by: int = FOREVER,
+        devices: Sequence[str] | None = None,
+    ) -> Said:
+        self._open()
+        low, high = max(start, _FIRST_MS), min(end, _LAST_MS)
+        conditions = [f"time >= {low * _NS}", f"time < {high * _NS}"]
+        conditions += [f'"received" > {after}'] if after > -FOREVER else []
+        conditions += [f'"received" <= {by}'] if by < FOREVER else []
+        names = None if devices is None else domains_of(self.registry, devices).get(domain, [])
+        metrics = columns(domain)
+        wanted = ", ".join(f'"{name}"' for name in ("received", *metrics))
+        found = []
+        for these in _these(names):
+            condition = " AND ".join([*conditions, *these])
+            query = f"SELECT {wanted} FROM {self._from(domain)} WHERE {condition} GROUP BY device"
+            for series in self._ask(query):
+                position = self.registry.index.get(series["tags"]["device"])
+                if position is not None:
+                    found.append((position, np.array(series["values"], object)))
+        return _said(metrics, found)
 
     def series(
         self,
@@ -258,6 +294,27 @@ class InfluxStore:
         first = np.ones(len(at), bool)
         first[1:] = np.diff(at) != 0
         return Columns(np.full(int(first.sum()), position, np.int32), at[first], value[first])
+
+    def begins(self) -> int | None:
+        self._open()
+        first = [
+            series["values"][0][0] // _NS
+            for domain in Domain
+            for series in self._ask(f'SELECT "received" FROM {self._from(domain)} ORDER BY time LIMIT 1')
+        ]
+        return min(first, default=None)
+
+    def density(self, domain: Domain, start: int, end: int, width: int) -> npt.NDArray[np.int64]:
+        self._open()
+        found = np.zeros(-((start - end) // width), np.int64)
+        low, high = max(start, _FIRST_MS), min(end, _LAST_MS)
+        for series in self._ask(
+            f'SELECT count("received") FROM {self._from(domain)} WHERE time >= {low * _NS} AND time < {high * _NS} '
+            f"GROUP BY time({width}ms, {start % width}ms) fill(none)"
+        ):
+            for at, count in series["values"]:
+                found[(at // _NS - start) // width] = count
+        return found
 
     def retain(self, before: int) -> int:
         self._open()
@@ -391,6 +448,35 @@ _LINES = ("partial write", "unable to parse", "type conflict", "beyond retention
 def _names_lines(error: ApiException) -> bool:
     """Whether the server took what it could and refuses the rest; any other refusal is of the whole, and passes."""
     return error.status == 413 or (error.status in (400, 422) and any(word in _reason(error) for word in _LINES))
+
+
+def _these(names: Sequence[str] | None) -> list[list[str]]:
+    """The condition for these devices, a hundred at a time; for all, one without a condition."""
+    if names is None:
+        return [[]]
+    found = []
+    for some in (names[i : i + 100] for i in range(0, len(names), 100)):
+        found.append([f"({' OR '.join(_is(device) for device in some)})"])
+    return found
+
+
+def _is(device: str) -> str:
+    return f'"device" = {_text(device)}'
+
+
+def _said(metrics: Sequence[str], found: Sequence[tuple[int, npt.NDArray[np.object_]]]) -> Said:
+    """From the rows of each device: time (ns), received, metrics. What others have written may lack our `received`."""
+    device = np.repeat(np.array([d for d, _ in found], np.int32), [len(rows) for _, rows in found])
+    rows = np.concatenate([rows for _, rows in found]) if found else np.zeros((0, 2 + len(metrics)), object)
+    received = rows[:, 1].astype(np.float64)
+    ours = ~np.isnan(received)
+    said = Said(
+        device,
+        rows[:, 0].astype(np.int64) // _NS,
+        np.where(ours, received, 0).astype(np.int64),
+        {m: rows[:, 2 + i].astype(np.float64) for i, m in enumerate(metrics)},
+    )
+    return said if ours.all() else said.take(ours)
 
 
 def _tag(text: str) -> str:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from threading import RLock
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from twin.observation import Domain, Observation, columns
 from twin.registry import Registry
-from twin.store import FOREVER, Columns, Series, Written, buckets
+from twin.store import FOREVER, Columns, Said, Series, Written, buckets, domains_of
 
 
 class MemoryStore:
@@ -45,10 +46,13 @@ class MemoryStore:
             self.write([Observation(row["device"], row["at"], values, row["received"])])
         return int(rows.num_rows)
 
-    def zone(self, at: int, *, known: int | None = None, since: int | None = None) -> dict[str, Observation]:
+    def zone(
+        self, at: int, *, known: int | None = None, since: int | None = None, devices: Sequence[str] | None = None
+    ) -> dict[str, Observation]:
         found = {}
         with self._lock:
-            for device, rows in self._rows.items():
+            for device in self._rows if devices is None else devices:
+                rows = self._rows.get(device, [])
                 for o in reversed(rows[: bisect.bisect_right(rows, at, key=lambda r: r.at)]):
                     if since is not None and o.at <= since:
                         break
@@ -68,6 +72,26 @@ class MemoryStore:
                 a, b = (bisect.bisect_left(rows, t, key=lambda r: r.at) for t in (start, end))
                 found += [o for o in rows[a:b] if known is None or o.received <= known]
         return sorted(found, key=lambda o: (o.at, o.received))
+
+    def said(
+        self,
+        domain: Domain,
+        start: int,
+        end: int,
+        *,
+        after: int = -FOREVER,
+        by: int = FOREVER,
+        devices: Sequence[str] | None = None,
+    ) -> Said:
+        wanted = [d.id for d in self.registry.of(domain)] if devices is None else devices
+        wanted = domains_of(self.registry, wanted).get(domain, [])
+        rows = [o for o in self.rows(wanted, start, end) if after < o.received <= by]
+        return Said(
+            np.array([self.registry.index[o.device] for o in rows], np.int32),
+            np.array([o.at for o in rows], np.int64),
+            np.array([o.received for o in rows], np.int64),
+            {m: np.array([o.values.get(m, np.nan) for o in rows], np.float64) for m in columns(domain)},
+        )
 
     def series(
         self,
@@ -99,6 +123,14 @@ class MemoryStore:
             np.array([t for _, t in pairs], np.int64),
             np.array([found[p] for p in pairs], np.float64),
         )
+
+    def begins(self) -> int | None:
+        with self._lock:
+            return min((rows[0].at for rows in self._rows.values() if rows), default=None)
+
+    def density(self, domain: Domain, start: int, end: int, width: int) -> npt.NDArray[np.int64]:
+        at = self.said(domain, start, end).at
+        return np.bincount((at - start) // width, minlength=-((start - end) // width))
 
     def retain(self, before: int) -> int:
         dropped = 0

@@ -2,7 +2,8 @@
 //
 //   bars     {rows: [{label, value, text, colour}], max}             horizontal, one a row
 //   columns  {rows: [{label, value, text?, colour}], max?, unit?}    vertical
-//   line     {series: [{name, at: [ms], values, low?, high?, colour}], unit?, from?, to?}   time in Asia/Shanghai
+//   line     {series: [{name, at: [ms], values, low?, high?, shade?, colour}], unit?, from?, to?, mark?}
+//            time in Asia/Shanghai; an upright line at `mark`
 //   ring     {value: 0-1 | null, text, colour}
 //   spark    {values, colour, at?}                                   a line without axes
 
@@ -86,7 +87,7 @@ function columns({ rows = [], max, unit = "" }, rem) {
   };
 }
 
-function line({ series = [], unit = "", from, to, legend = series.length > 1 }, rem) {
+function line({ series = [], unit = "", from, to, mark, legend = series.length > 1 }, rem) {
   const colours = series.map((s, i) => s.colour ?? PALETTE[i % PALETTE.length]);
   return {
     useUTC: true,
@@ -123,7 +124,7 @@ function line({ series = [], unit = "", from, to, legend = series.length > 1 }, 
         connectNulls: false,
         lineStyle: { width: 0.13 * rem, color: colours[i] },
         emphasis: { disabled: true },
-        ...(s.low
+        ...(s.low || s.shade === false
           ? {}
           : {
               areaStyle: {
@@ -131,8 +132,26 @@ function line({ series = [], unit = "", from, to, legend = series.length > 1 }, 
               },
             }),
       },
-    ]),
+    ]).concat(markLine(series, mark, rem)),
   };
+}
+
+/** An upright line at a time, as high as what is shown. */
+function markLine(series, mark, rem) {
+  const heights = series.flatMap((s) => [s.values, s.low ?? [], s.high ?? []]).flat().filter(Number.isFinite);
+  if (!Number.isFinite(mark) || heights.length === 0) return [];
+  const ends = [heights.reduce((a, b) => Math.min(a, b)), heights.reduce((a, b) => Math.max(a, b))];
+  return [
+    {
+      name: "mark",
+      type: "line",
+      data: ends.map((height) => [mark + SHANGHAI_MS, height]),
+      symbol: "none",
+      silent: true,
+      tooltip: { show: false },
+      lineStyle: { width: 0.16 * rem, color: "#d59bff" },
+    },
+  ];
 }
 
 /** Low and high as a shade: an invisible line at the low, and the difference stacked upon it. */

@@ -7,11 +7,11 @@ import { unit, words } from "./words.mjs";
 
 const REFRESH_MS = 10_000;
 const DAY_MS = 86_400_000;
-const POINTS = 288;
 
 /**
  * @param {HTMLElement} element the panel, hidden while no device is chosen
- * @param {{language: string, devices: object[], kinds: object, onClose?: () => void}} options
+ * @param {{language: string, devices: object[], kinds: object, onClose?: () => void,
+ *   ask: {device: (device: object) => Promise<object>, history: (device: object, metric: string) => Promise<object>}}} options
  */
 export function createDetail(element, options) {
   return new Detail(element, options);
@@ -23,11 +23,13 @@ class Detail {
   #timer = null;
   #asked = 0; // numbers the requests: an answer for a device that is no longer shown is dropped
 
-  constructor(element, { language, devices, kinds, onClose = () => {} }) {
-    Object.assign(this, { element, language, devices, kinds, onClose });
+  constructor(element, { language, devices, kinds, ask, onClose = () => {} }) {
+    Object.assign(this, { element, language, devices, kinds, ask, onClose });
     this.words = words(language);
     this.keydown = (event) => {
-      if (event.key === "Escape" && this.index !== null) this.close();
+      if (event.key !== "Escape" || this.index === null || event.defaultPrevented) return;
+      event.preventDefault(); // it was for this panel
+      this.close();
     };
     document.addEventListener("keydown", this.keydown);
   }
@@ -40,8 +42,8 @@ class Detail {
     this.#frame(device);
     this.element.hidden = false;
     clearInterval(this.#timer);
-    this.#timer = setInterval(() => this.#refresh(), REFRESH_MS);
-    this.#refresh();
+    this.#timer = setInterval(() => this.refresh(), REFRESH_MS);
+    this.refresh();
   }
 
   close() {
@@ -108,7 +110,9 @@ class Detail {
 
   // ---------------------------------------------------------------- what the server knows
 
-  #refresh() {
+  /** Ask again, if a device is shown. */
+  refresh() {
+    if (this.index === null) return;
     const asked = ++this.#asked;
     this.#now(asked);
     this.#history(asked);
@@ -116,7 +120,7 @@ class Detail {
 
   async #now(asked) {
     try {
-      const found = await read(`/api/v1/devices/${encodeURIComponent(this.devices[this.index].id)}?lang=${this.language}`);
+      const found = await this.ask.device(this.devices[this.index]);
       if (asked === this.#asked || this.#same(found.device?.id)) this.#showValues(found);
     } catch (error) {
       if (asked === this.#asked) this.#say(`${this.words.failed}: ${error.message}`, "bad");
@@ -141,10 +145,10 @@ class Detail {
     const metric = this.#metric;
     const device = this.devices[this.index];
     const { label, unit: code } = device.metrics.find((m) => m.name === metric);
-    const title = `${label} · ${this.words.last24}`;
+    let title = `${label} · ${this.words.last24}`;
     try {
-      const query = new URLSearchParams({ device: device.id, metric, points: POINTS });
-      const found = await read(`/api/v1/history?${query}`);
+      const found = await this.ask.history(device, metric);
+      if (found.mark) title = `${label} · ${this.words.around24}`;
       if (asked !== this.#asked || !this.chart) return;
       const empty = !found.mean.some(Number.isFinite);
       this.title.textContent = empty ? `${title} · ${this.words.noHistory}` : title;
@@ -154,6 +158,7 @@ class Detail {
         unit: unit(code, this.language),
         from: found.from ?? to - DAY_MS,
         to,
+        mark: found.mark,
         legend: false,
         series: [{ name: label, at: found.at, values: found.mean, low: found.low, high: found.high, colour: "#35c6f4" }],
       });
@@ -168,13 +173,6 @@ class Detail {
     this.state.setAttribute("data-tone-now", tone);
     this.state.style.setProperty("--band", colour || "transparent");
   }
-}
-
-async function read(url) {
-  const response = await fetch(url);
-  if (response.ok) return response.json();
-  const said = await response.json().catch(() => ({}));
-  throw new Error(said.error ?? `${response.status} ${response.statusText}`);
 }
 
 function add(parent, tag, className, text = "") {

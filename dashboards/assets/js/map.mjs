@@ -34,6 +34,8 @@ class ZoneMap {
   #zone = null;
   #shown; // the appearance key each device was last painted with
   #pulses = new Map(); // device index → marker
+  #waiting = null; // indices of the devices whose alarm nobody has acknowledged; null: not told
+  #counts = ""; // the alarms at the districts' names, as drawn
   #hidden = new Set(); // domains
   #selected = null; // device index
   #moved = false; // somebody took the camera
@@ -66,10 +68,43 @@ class ZoneMap {
     for (const index of changed) this.#paint(index);
   }
 
+  /** Paint with other colours for the kinds' bands. */
+  recolour(kinds) {
+    this.kinds = kinds;
+    if (this.ready) this.#paintAll();
+  }
+
   setDomainVisible(domain, visible) {
     if (visible) this.#hidden.delete(domain);
     else this.#hidden.add(domain);
     if (this.map?.getStyle()) this.#applyVisibility(domain);
+  }
+
+  /** `waiting`: ids of the devices that pulse; `byDistrict`: district → {text, level} beside its name. */
+  setAlarms({ waiting = [], byDistrict = {} }) {
+    const before = this.#waiting;
+    this.#waiting = new Set(waiting.map((id) => (this.#index ??= new Map(this.devices.map((d, i) => [d.id, i]))).get(id)));
+    if (!this.ready || !this.#zone) return;
+    for (const index of new Set([...(before ?? this.#pulses.keys()), ...this.#waiting])) {
+      if (index !== undefined && before?.has(index) !== this.#waiting.has(index)) this.#pulse(index, this.#zone.level(index));
+    }
+    this.#label(byDistrict);
+  }
+
+  #index = null; // device id → index
+
+  /** Drawn only when a count changes. */
+  #label(byDistrict) {
+    const counts = JSON.stringify(byDistrict);
+    if (counts === this.#counts) return;
+    this.#counts = counts;
+    const labels = this.#data.districtLabels;
+    for (const { properties } of labels.features) {
+      const { text = "", level = 0 } = byDistrict[properties.id] ?? {};
+      properties.alarms = text && `\n${text}`;
+      properties.alarmColour = LEVEL_COLOURS[level];
+    }
+    this.map.getSource("districtLabels")?.setData(labels);
   }
 
   /** A device by id or index; null takes the mark away. */
@@ -278,7 +313,8 @@ class ZoneMap {
   /** A DOM ring, moved by the compositor: the map itself need not be drawn again for an alarm to be seen. */
   #pulse(index, level) {
     const marker = this.#pulses.get(index);
-    if (level === 0 || (this.#pulses.size >= PULSES && !marker)) {
+    const waits = this.#waiting === null || this.#waiting.has(index);
+    if (level === 0 || !waits || (this.#pulses.size >= PULSES && !marker)) {
       marker?.remove();
       this.#pulses.delete(index);
       return;
@@ -403,7 +439,7 @@ function districtLabels(districts, language) {
     const [title, more] = name.split(/[（(]/);
     return {
       type: "Feature",
-      properties: { ...properties, title: title.trim(), more: more ? `\n${more.replace(/[）)]/, "")}` : "" },
+      properties: { ...properties, title: title.trim(), more: more ? `\n${more.replace(/[）)]/, "")}` : "", alarms: "", alarmColour: LEVEL_COLOURS[0] },
       geometry: { type: "Point", coordinates: labelPoint(rings[0]) },
     };
   });

@@ -414,7 +414,7 @@ function labels(language) {
       source: "districtLabels",
       maxzoom: 15,
       layout: {
-        "text-field": ["format", ["get", "title"], {}, ["get", "more"], { "font-scale": 0.76 }],
+        "text-field": ["format", ["get", "title"], {}, ["get", "more"], { "font-scale": 0.76 }, ["get", "alarms"], { "font-scale": 0.95, "text-color": ["get", "alarmColour"] }],
         "text-font": MEDIUM,
         "text-size": ["interpolate", ["linear"], ["zoom"], 10.5, 13, 12, 18, 14, 24],
         "text-letter-spacing": language === "en" ? 0.02 : 0.08,

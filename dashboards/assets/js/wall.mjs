@@ -1,4 +1,5 @@
-// The wall: ties the live feed, the map, the bound places and the device panel to the page that Dash has drawn.
+// The wall: ties its source, the map, the bound places and the device panel to the page that Dash has drawn. The source is
+// the live feed, or on the replay's page its player: the wall is the same.
 //
 // `mount(root)` may be called again and again with the same page; another page (or none) takes the old one down first.
 
@@ -6,13 +7,15 @@ import { Ages, span } from "./age.mjs";
 import { bind, forget } from "./bind.mjs";
 import { dispose, draw } from "./charts.mjs";
 import { createDetail } from "./detail.mjs";
-import { decode, Zone } from "./frame.mjs";
-import { backoff, connect } from "./live.mjs";
+import { liveSource } from "./feed.mjs";
+import { backoff } from "./live.mjs";
 import { createMap } from "./map.mjs";
+import { replaySource } from "./replay.mjs";
 import { words } from "./words.mjs";
 
+const SOURCES = { live: liveSource, replay: replaySource };
+
 const LAYERS = ["boundary", "districts", "landuse", "river", "roads", "bridges", "links", "landmarks", "buildings", "devices"];
-const RELOAD_AGAIN_MS = 300_000;
 
 let mounted = null;
 
@@ -33,8 +36,7 @@ class Wall {
   map = null;
   detail = null;
   view = {};
-  mismatch = false; // the frames are of another registry than ours
-  #feed = null;
+  source = null;
   #clean = [];
   #timers = new Set();
   #gone = false;
@@ -54,7 +56,7 @@ class Wall {
 
   unmount() {
     this.#gone = true;
-    this.#feed?.stop();
+    this.source?.stop();
     for (const timer of this.#timers) clearTimeout(timer);
     for (const undo of this.#clean) undo();
     this.map?.destroy();
@@ -66,9 +68,9 @@ class Wall {
     if (window.gaoxin === this) delete window.gaoxin;
   }
 
-  /** The server's time, UTC ms; our own until it has told. */
+  /** The time that is shown, UTC ms; our own until the source has one. */
   now() {
-    return this.#feed ? this.#feed.now() : Date.now();
+    return this.source ? this.source.now() : Date.now();
   }
 
   async #start(attempt = 0) {
@@ -89,11 +91,15 @@ class Wall {
 
   #open(directory) {
     this.directory = directory;
-    this.zone = new Zone(directory.devices.length, directory.digest);
     const select = (index) => this.select(index);
     const panel = this.#part("wall-detail");
     if (panel) {
-      this.detail = createDetail(panel, { ...directory, language: this.language, onClose: () => this.map?.select(null) });
+      this.detail = createDetail(panel, {
+        ...directory,
+        language: this.language,
+        ask: { device: (device) => this.source.device(device), history: (...what) => this.source.history(...what) },
+        onClose: () => this.map?.select(null),
+      });
     }
     const place = this.#part("wall-map");
     if (place) {
@@ -109,13 +115,21 @@ class Wall {
       const row = event.target.closest("[data-device]");
       if (row) select(directory.devices.findIndex(({ id }) => id === row.getAttribute("data-device")));
     });
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
-    this.#feed = connect(`${scheme}://${location.host}/api/v1/live?lang=${this.language}`, {
-      frame: (data) => this.#frame(data),
-      text: (message) => this.#text(message),
-      state: (state) => this.#show(state),
-      shutOut: () => location.reload(), // to the sign-in, by the server's word
+    this.source = SOURCES[this.root.getAttribute("data-source")]({
+      root: this.root,
+      directory,
+      language: this.language,
+      wall: this,
+      tell: {
+        frame: (changed, zone = this.source.zone) => this.map?.update(changed, zone),
+        view: (view) => this.#view(view),
+        state: (state) => this.#show(state),
+        clock: () => this.#second(),
+      },
     });
+    this.zone = this.source.zone;
+    const wanted = new URLSearchParams(location.search).get("device");
+    if (wanted) select(directory.devices.findIndex(({ id }) => id === wanted));
   }
 
   /** Open the panel of the device at this index; -1 or null closes it. */
@@ -128,52 +142,17 @@ class Wall {
     this.detail?.open(index);
   }
 
-  // ---------------------------------------------------------------- what the feed brings
-
-  #frame(data) {
-    let frame;
-    let changed;
-    try {
-      frame = decode(data);
-      changed = this.zone.apply(frame);
-    } catch (error) {
-      console.error("a frame that cannot be used:", error.message);
-      return "gap";
-    }
-    if (changed === "gap") return "gap";
-    if (changed === "mismatch") {
-      this.#otherRegistry(frame.digest);
-      return null;
-    }
-    this.mismatch = false;
-    this.map?.update(changed, this.zone);
-    return frame;
-  }
-
-  #text(message) {
-    if (message.type !== "view") return;
-    this.view = message;
-    bind(this.root, message, draw);
-    this.ages.take(message);
+  #view(view) {
+    this.view = view;
+    bind(this.root, view, draw);
+    if (view.alarms) this.map?.setAlarms(view.alarms);
+    this.ages.take(view);
     this.ages.tick(this.now());
-  }
-
-  /** The engine knows other devices than this page: begin again, once; and then now and then, never in a loop. */
-  #otherRegistry(digest) {
-    const last = JSON.parse(sessionStorage.getItem("gaoxin.reloaded") ?? "null");
-    if (last?.digest === digest && Date.now() - last.at < RELOAD_AGAIN_MS) {
-      this.mismatch = true;
-      return;
-    }
-    sessionStorage.setItem("gaoxin.reloaded", JSON.stringify({ digest, at: Date.now() }));
-    location.reload();
   }
 
   // ---------------------------------------------------------------- the small parts
 
-  #show(told) {
-    // a picture of other devices is no live picture, however good the link
-    const state = this.mismatch ? { ...told, link: "late", reason: "registry" } : told;
+  #show(state) {
     this.state = state;
     const place = this.#part("wall-link");
     const said = this.#linkWords(state);
