@@ -79,6 +79,11 @@ _STATUS = {
     Refusal.ACKNOWLEDGED: 409,
     Refusal.USER_EXISTS: 409,
     Refusal.LAST_ADMIN: 409,
+    Refusal.CLOSED_ALREADY: 409,
+    Refusal.OPEN_ALREADY: 409,
+    Refusal.IMPORTED: 409,
+    Refusal.IMPORTED_ALREADY: 409,
+    Refusal.NO_INCIDENT: 404,
     **dict.fromkeys((Refusal.NO_ALARM, Refusal.NO_VERSION, Refusal.NO_SILENCE, Refusal.NO_USER, Refusal.NO_LINK), 404),
 }
 

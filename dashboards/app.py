@@ -11,12 +11,23 @@ import dash
 from dash import ClientsideFunction, Input, Output, dcc, html
 from fastapi import FastAPI
 
-from dashboards import accounts, alarm_api, api, replay_api, rules_api, sign_in
+from dashboards import accounts, alarm_api, api, incident_api, replay_api, rules_api, sign_in
 from dashboards.auth import OURSELVES, Gate
 from dashboards.backtests import Backtests
 from dashboards.i18n import language_of
 from dashboards.node import Node, district_names
-from dashboards.pages import access, alarm_care, alarm_tabs, alarms, devices, replay, rules, scenarios, wall
+from dashboards.pages import (
+    access,
+    alarm_care,
+    alarm_tabs,
+    alarms,
+    devices,
+    incidents,
+    replay,
+    rules,
+    scenarios,
+    wall,
+)
 from twin.errors import LedgerError, RefusedError
 
 log = logging.getLogger("gaoxin.web")
@@ -30,7 +41,7 @@ _INDEX = """<!DOCTYPE html>
 <link rel="stylesheet" href="/assets/css/palette.css"><link rel="stylesheet" href="/assets/css/wall.css">
 <link rel="stylesheet" href="/assets/css/desk.css"><link rel="stylesheet" href="/assets/css/access.css">
 <link rel="stylesheet" href="/assets/css/alarms.css"><link rel="stylesheet" href="/assets/css/rules.css">
-<link rel="stylesheet" href="/assets/css/replay.css">{%css%}
+<link rel="stylesheet" href="/assets/css/replay.css"><link rel="stylesheet" href="/assets/css/incidents.css">{%css%}
 </head><body>{%app_entry%}<footer>{%config%}{%scripts%}
 <script>
 window.dash_clientside = Object.assign(window.dash_clientside || {}, {gaoxin: {
@@ -84,6 +95,7 @@ def build(node: Node) -> FastAPI:
     app.include_router(sign_in.router(node))
     app.include_router(accounts.router(node))
     app.include_router(alarm_api.router(node))
+    app.include_router(incident_api.router(node))
     app.include_router(replay_api.router(node))
     app.include_router(api.router(node))
     _pages(app, node)
@@ -147,7 +159,8 @@ def _pages(app: FastAPI, node: Node) -> None:
         return devices.layout(language_of(lang, node.settings.language))
 
     dash.register_page("devices", path=devices.PATH, title="数智高新 · 设备", layout=devices_layout)
-    devices.register(made, node, district_names(node.settings.layers_folder))
+    districts = district_names(node.settings.layers_folder)
+    devices.register(made, node, districts)
 
     def scenarios_layout(lang: str | None = None, **_: Any) -> Any:
         return scenarios.layout(language_of(lang, node.settings.language))
@@ -170,6 +183,12 @@ def _pages(app: FastAPI, node: Node) -> None:
 
     dash.register_page("access", path=access.PATH, title="数智高新 · 账号与审计", layout=access_layout)
     access.register(made, node)
+
+    def incidents_layout(lang: str | None = None, **asked: str) -> Any:
+        return incidents.layout(language_of(lang, node.settings.language), node, districts, **asked)
+
+    dash.register_page("incidents", path=incidents.PATH, title="数智高新 · 事件", layout=incidents_layout)
+    incidents.register(made, node, districts)
 
     def alarms_layout(lang: str | None = None, alarm: str | None = None, view: str = "list", **_: Any) -> Any:
         language = language_of(lang, node.settings.language)

@@ -14,6 +14,7 @@ import typer
 from dashboards import node as nodes
 from dashboards.audit_commands import app as audit_app
 from dashboards.console import Called, settings_of
+from dashboards.incident_commands import app as incident_app
 from dashboards.kiosk_commands import app as kiosk_app
 from dashboards.notice_commands import app as notice_app
 from dashboards.rule_commands import app as rules_app
@@ -50,6 +51,7 @@ app.add_typer(rules_app, name="rules")
 app.add_typer(user_app, name="user")
 app.add_typer(kiosk_app, name="kiosk")
 app.add_typer(audit_app, name="audit")
+app.add_typer(incident_app, name="incident")
 app.add_typer(notice_app, name="notify")
 
 log = logging.getLogger("gaoxin")

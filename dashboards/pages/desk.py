@@ -14,6 +14,7 @@ PLACES: Mapping[str, str] = {
     "/alarms": "Alarms",
     "/rules": "Thresholds",
     "/replay": "Replay",
+    "/incidents": "Incidents",
     "/scenarios": "Drills",
     "/devices": "Devices",
     "/access": "Accounts",

@@ -10,13 +10,14 @@ import pytest
 from dashboards.i18n import DOMAIN_LABELS, age, language_of, translator
 from dashboards.pages import alarm_care, alarm_tabs
 from dashboards.pages import alarms as alarm_page
+from dashboards.report import ink, page, tables
 from dashboards.views import alarms as alarm_view
 from dashboards.views.access import ACTIONS
 from dashboards.views.scenarios import LEVEL_LABELS
 from dashboards.views.wall import WIND_POINTS
 from ingest.decode import Reason
 from simulators.scenarios import Places, Scenario, stories
-from twin import access, alarm_health, episodes, problems, standards, wording
+from twin import access, alarm_health, episodes, incidents, problems, standards, wording
 from twin import notices as notified
 from twin.alerts import LABELS
 from twin.observation import KINDS, METRICS
@@ -69,6 +70,13 @@ def named() -> set[str]:
         *episodes.CAUSE_LABELS.values(),
         *PURPOSE_LABELS.values(),
         *(text for texts in PAGE_TEXTS for text in texts.values()),
+        *incidents.STATE_LABELS.values(),
+        *incidents.ORIGIN_LABELS.values(),
+        *incidents.ENTRY_LABELS.values(),
+        *incidents.TEXTS,
+        *ink.LEVEL_LABELS.values(),
+        *page.TEXTS,
+        *tables.TEXTS,
         *(fact.what for id in stories() for fact in Scenario(id, PLACES, 0).plot.facts),
     }
 

@@ -181,6 +181,48 @@ SILENCE = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
 )
 
+# Named ranges of the past (twin.incidents)
+INCIDENT = sa.Table(
+    "incident",
+    METADATA,
+    _number("id"),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("level", sa.SmallInteger, nullable=False),
+    _time("begins", index=True),
+    _time("ends", index=True),
+    sa.Column("districts", sa.JSON, nullable=False),
+    sa.Column("devices", sa.JSON, nullable=False),
+    sa.Column("causes", sa.Text, nullable=False),
+    sa.Column("alarms", sa.JSON, nullable=False),
+    _name("run"),
+    _name("state", length=10),
+    _name("origin", length=10),
+    _name("by"),
+    _time("at"),
+    _time("changed"),
+    sa.Column("source", sa.String(64), nullable=False, index=True),
+)
+
+INCIDENT_ENTRY = sa.Table(
+    "incident_entry",
+    METADATA,
+    _number("id"),
+    sa.Column("incident", sa.BigInteger, sa.ForeignKey("incident.id"), nullable=False, index=True),
+    _name("kind", length=10),
+    _time("at"),
+    sa.Column("text", sa.Text, nullable=False),
+    _name("by"),
+    _time("written"),
+)
+
+# What an imported incident came with (twin.bundle), as JSON
+INCIDENT_BUNDLE = sa.Table(
+    "incident_bundle",
+    METADATA,
+    sa.Column("incident", sa.BigInteger, sa.ForeignKey("incident.id"), primary_key=True, autoincrement=False),
+    sa.Column("parts", sa.Text, nullable=False),
+)
+
 ACCOUNT = sa.Table(
     "account",  # "user" is a word of SQL
     METADATA,
