@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.server, pytest.mark.browser]
 
 RULE = Rule(
     id="t-page",
-    name="页面试验告警",
+    name="页面试验大风",
     when=(Term(metric="windSpeed", condition=Condition.ABOVE, red=60.0, band=1.0),),
     scope=Scope(kinds=("weather-station",)),
     message="{name} 风速 {value} {unit}，阈值 {threshold}",
