@@ -7,7 +7,8 @@ import numpy as np
 
 from twin.alerts import Transition
 from twin.clock import DAY, HOUR, MINUTE
-from twin.ledger import gateways, recalled, rules, truth
+from twin.incidents import Incident
+from twin.ledger import gateways, incidents, recalled, rules, truth
 from twin.ledger.rules import Version
 from twin.observation import Domain
 from twin.past import Past
@@ -46,6 +47,7 @@ class Timeline(msgspec.Struct, frozen=True):
     transitions: Sequence[tuple[int, Transition]]
     versions: Sequence[Version]
     facts: Sequence[Truth]
+    incidents: Sequence[Incident]
 
 
 def timeline(past: Past, view: View, begin: int, end: int) -> Timeline:
@@ -57,6 +59,7 @@ def timeline(past: Past, view: View, begin: int, end: int) -> Timeline:
         before, words = gateways.at(connection, begin), gateways.between(connection, begin, end)
         versions = [v for v in rules.versions(connection) if v.at < end]
         facts = truth.between(connection, begin, end)
+        named = incidents.find(connection, incidents.Filter(begin=begin, end=end))
     # The version in force as the range begins, and those since
     versions = [*(v for v in versions if v.at > begin), *[v for v in versions if v.at <= begin][:1]][::-1]
     within = [(s.at, s.transition) for s in told if s.at > begin]
@@ -75,6 +78,7 @@ def timeline(past: Past, view: View, begin: int, end: int) -> Timeline:
         within[:TOLD],
         versions,
         facts,
+        named,
     )
 
 

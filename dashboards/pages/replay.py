@@ -78,6 +78,7 @@ def _dock(_: Translate) -> html.Footer:
             [_moment("from", _("Range from")), _moment("at", _("Shown")), _moment("to", _("Range to"))],
             className="replay-group replay-moments",
         ),
+        _button("incident", _("Make it an incident"), _("Make an incident of this range")),
         _button("keys", "?", _("Keys")),
     ]
     return html.Footer(

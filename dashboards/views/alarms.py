@@ -212,6 +212,7 @@ def detail(
     replay = f"/replay?from={alarm.opened - 10 * MINUTE}&to={min(end + 10 * MINUTE, with_.now)}&lang={language}"
     links = [(_("On the map"), f"/?device={subject}&lang={language}")] if device else []
     links += [(_("Replay it"), replay), (_("The rule"), f"/rules?rule={alarm.rule}&lang={language}")]
+    links += [(_("Make it an incident"), f"/incidents?new=alarms:{alarm.id}&lang={language}")]
     return Detail(
         id=alarm.id,
         level=said(level, _),

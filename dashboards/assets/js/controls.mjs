@@ -63,6 +63,7 @@ class Controls {
       loop: () => (player.loop = !player.loop),
       rerun: () => replay.setRerun(!replay.rerun),
       differences: () => (this.list.hidden = !this.list.hidden),
+      incident: () => location.assign(`/incidents?lang=${this.language}&from=${player.from}&to=${player.to}`),
       keys: () => (this.keys.hidden = !this.keys.hidden),
     };
     return acts[what]?.();

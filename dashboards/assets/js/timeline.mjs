@@ -4,7 +4,8 @@
 //   drag an end grip    a shorter range           shift + wheel    earlier, later
 //   shift + drag        the range to look at      click a tick     to that change of an alarm
 //
-// From above: alarms open by level (stacked), changes of alarms as ticks; facts of scenarios as bars; readings by domain
+// From above: alarms open by level (stacked), changes of alarms as ticks; facts of scenarios as bars, incidents as frames
+// about them; readings by domain
 // (dark where there are none, hatched where devices were silent); hours and days. Upright and dashed: a new rule version.
 
 import { GREY, LEVEL_COLOURS } from "./appearance.mjs";
@@ -211,7 +212,8 @@ class Timeline {
 
   #hint(x, at) {
     const fact = this.replay.timeline?.facts.find(({ began, ended }) => began <= at && at < ended);
-    this.tip.textContent = [said(at), fact && `${fact.scenario} ${fact.what}`].filter(Boolean).join("  ·  ");
+    const named = this.replay.timeline?.incidents.find(({ begin, end }) => begin <= at && at < end);
+    this.tip.textContent = [said(at), fact && `${fact.scenario} ${fact.what}`, named?.title].filter(Boolean).join("  ·  ");
     this.tip.hidden = false;
     const width = this.element.clientWidth;
     const room = this.tip.offsetWidth / 2;
@@ -244,6 +246,7 @@ class Ground {
       this.#alarms();
       this.#gateways();
       this.#facts();
+      this.#incidents();
       this.#versions();
       this.#ticks();
     }
@@ -351,6 +354,22 @@ class Ground {
       pen.fillStyle = "#fff";
       pen.fillText(facts[0].scenario, x + 0.25 * rem, y + 0.78 * rem);
       taken = x + 2.4 * rem;
+    }
+  }
+
+  #incidents() {
+    const { pen, told, rem } = this;
+    for (const { begin, end, level, title } of told.incidents) {
+      const [x, w] = this.#stretch(begin, end);
+      pen.strokeStyle = LEVEL_COLOURS[level] ?? GREY;
+      pen.lineWidth = 0.12 * rem;
+      pen.strokeRect(x, this.bars + 0.06 * rem, w, 1.03 * rem);
+      pen.lineWidth = 1;
+      if (w < 9 * rem) continue;
+      pen.fillStyle = "#fff";
+      pen.textAlign = "right";
+      pen.fillText(title, x + w - 0.4 * rem, this.bars + 0.88 * rem, w - 4 * rem);
+      pen.textAlign = "left";
     }
   }
 
