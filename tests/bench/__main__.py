@@ -1,5 +1,5 @@
 """The measurements: `make bench`, or `python -m tests.bench start latency …` for some of them; `endurance` (ten
-minutes) and `soak` (half an hour) run only when they are named.
+minutes), `soak` and `replay_loop` (half an hour each) run only when they are named.
 
 Each prints what it measured with the machine's cores; nothing here passes or fails.
 """
@@ -185,6 +185,12 @@ def replay_page() -> None:
     replay_page.main()
 
 
+def replay_loop() -> None:
+    from tests.bench import replay_page
+
+    replay_page.loop()
+
+
 def alerts() -> None:
     from tests.bench import alerts
 
@@ -234,8 +240,9 @@ PARTS: dict[str, Callable[[], None]] = {
     "memory": memory,
     "endurance": endurance,
     "soak": soak,
+    "replay_loop": replay_loop,
 }
-LONG = ("endurance", "soak")  # ten minutes and half an hour: only when named
+LONG = ("endurance", "soak", "replay_loop")  # ten minutes and half an hour each: only when named
 
 
 def main() -> None:

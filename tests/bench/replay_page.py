@@ -11,10 +11,14 @@ from pathlib import Path
 
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
+from dashboards.node import read_registry
+from tests.bench.replay import START, fill, larger
 from tests.browser.chromium import FLAGS
-from tests.past import backfill
 from tests.servers import Up
+from twin import registry as registries
 from twin.clock import HOUR
+from twin.settings import load
+from twin.store.duckdb import DuckDBStore
 
 PLAYED_S = 30
 LOOPED_S = 180
@@ -22,22 +26,43 @@ SHOWN = "window.gaoxin?.source?.player.shown"
 
 
 def main() -> None:
-    print("replay in the browser: 14 h backfilled, DuckDB")
+    for size, hours in ((0, 24), (5_000, 4), (10_000, 4)):
+        _measure(size, hours, LOOPED_S)
+
+
+def loop() -> None:
+    """Half an hour of looping, to see whether the heap is flat."""
+    _measure(0, 24, 1_800)
+
+
+def _measure(size: int, hours: int, looped_s: float) -> None:
+    """`size` 0: the default zone."""
+    base = read_registry(load(environ={}))
+    registry = larger(base, size or len(base))
+    print(f"replay in the browser: {len(registry):,} devices, {hours} h in DuckDB")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
-        twin = Up(Path(folder), GAOXIN_SIMULATE__ON="false")
-        begin, end = backfill(twin)
+        data = Path(folder) / "data"
+        data.mkdir()
+        registries.write(data / "registry.json", registry)
+        store = DuckDBStore(registry, data / "observations.duckdb")
+        fill(registry, base, store, hours)
+        store.close()
+        twin = Up(Path(folder), GAOXIN_SIMULATE__ON="false", GAOXIN_REGISTRY=str(data / "registry.json"))
         twin.start()
         try:
             twin.wait_ready(240)
             browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
             page = browser.new_page(viewport={"width": 1920, "height": 1080})
             page.set_default_timeout(240_000)
-            _open(page, f"{twin.url}/replay?from={begin}&to={end}&at={begin + 9 * HOUR}&speed=60")
+            end = START + hours * HOUR
+            _open(page, f"{twin.url}/replay?from={START}&to={end}&at={end - 2 * HOUR}&speed=60")
             session = page.context.new_cdp_session(page)
             session.send("Performance.enable")
             for speed in (60, 600):
+                page.evaluate("at => gaoxin.source.player.seek(at)", end - 2 * HOUR)
+                page.wait_for_function(SHOWN)
                 _play(page, session, speed)
-            _loop(page, session, begin)
+            _loop(page, session, end - 2 * HOUR, looped_s)
             browser.close()
         finally:
             twin.stop()
@@ -72,20 +97,20 @@ def _play(page: Page, session: CDPSession, speed: int) -> None:
     print(f"    applying: p50 {cuts[49]:.2f} ms, p99 {cuts[98]:.2f} ms, {len(applied) / passed:.0f} pictures a second")
 
 
-def _loop(page: Page, session: CDPSession, begin: int) -> None:
+def _loop(page: Page, session: CDPSession, begin: int, looped_s: float) -> None:
     """Half an hour of the past in three seconds, again and again."""
     page.evaluate(
         """([from, to]) => { const s = gaoxin.source; s.setRange(from, to, { at: from });
           s.player.loop = true; s.player.speed = 600; s.player.play(); }""",
-        [begin + 9 * HOUR, begin + 9 * HOUR + HOUR // 2],
+        [begin, begin + HOUR // 2],
     )
     found = []
     begun = time.monotonic()
-    while (passed := time.monotonic() - begun) < LOOPED_S:
+    while (passed := time.monotonic() - begun) < looped_s:
         session.send("HeapProfiler.collectGarbage")
         found.append((passed / 60, _metrics(session)["JSHeapUsedSize"] / 2**20))
         time.sleep(15)
     warm = found[2:]
     slope, _ = statistics.linear_regression([m for m, _ in warm], [h for _, h in warm])
-    print(f"  looping {LOOPED_S / 60:.0f} min at 600x: heap {warm[0][1]:.1f} to {warm[-1][1]:.1f} MiB", end="")
+    print(f"  looping {looped_s / 60:.0f} min at 600x: heap {warm[0][1]:.1f} to {warm[-1][1]:.1f} MiB", end="")
     print(f", slope {slope:+.2f} MiB a minute; chunks {page.evaluate('gaoxin.source.chunks.bytes') / 2**20:.1f} MiB")
