@@ -23,7 +23,7 @@ from dashboards.user_commands import app as user_app
 from twin import channels
 from twin.clock import HOUR, SystemClock, local, parse
 from twin.errors import OurError, TheirError
-from twin.ledger import truth, users
+from twin.ledger import simulated, truth, users
 from twin.registry import Registry
 from twin.settings import Settings
 from twin.store import Store
@@ -317,7 +317,7 @@ def _backfill(
     seed: int | None = None,
     scenarios: "Sequence[Scenario]" = (),
 ) -> None:
-    from simulators import backfill as simulated
+    from simulators import backfill
 
     def progress(done: float) -> None:
         if sys.stderr.isatty():
@@ -325,7 +325,7 @@ def _backfill(
             sys.stderr.flush()
 
     begun = time.perf_counter()
-    rows = simulated.fill(
+    rows = backfill.fill(
         store,
         registry,
         seed=settings.simulate.seed if seed is None else seed,
@@ -336,6 +336,8 @@ def _backfill(
     )
     if sys.stderr.isatty():
         sys.stderr.write("\n")
+    with nodes.ledger_of(settings) as ledger, ledger.transaction() as connection:
+        simulated.mark(connection, start, end)
     log.info("%s observations in %.1f s", f"{rows:,}", time.perf_counter() - begun)
 
 

@@ -19,7 +19,7 @@ from twin.clock import DAY, MINUTE
 from twin.episodes import DISTRICT, Alarm
 from twin.errors import RefusedError
 from twin.incidents import Entry, EntryKind, Incident, Origin, Participant
-from twin.ledger import Ledger, alarms, rules, truth
+from twin.ledger import Ledger, alarms, rules, simulated, truth
 from twin.ledger import incidents as kept
 from twin.observation import METRICS, Observation
 from twin.registry import Registry
@@ -55,6 +55,7 @@ class _Told(msgspec.Struct, frozen=True):
     transitions: tuple[Transition, ...]
     rules: tuple[RuleThen, ...]
     facts: tuple[Truth, ...]
+    simulated: bool
 
     def mine(self, incident: Incident, registry: Registry) -> list[Alarm]:
         return [a for a in self.around if incidents.belongs(a, incident, registry)]
@@ -121,7 +122,7 @@ def gather(source: Source, incident: Incident, *, by: str, now: int) -> Bundle:
         moments=tuple(_moments(source, incident, told, mine, now)),
         ground=ground(registry, source.settings.layers_folder),
         zone=(str(outline["name"].iloc[0]), str(outline["name_en"].iloc[0])),
-        simulated=source.settings.simulate.on or bool(told.facts),
+        simulated=source.settings.simulate.on or told.simulated,
         schematic=any(d.schematic for d in registry),
         made_at=now,
         made_by=by,
@@ -151,6 +152,7 @@ def _told(connection: sa.Connection, incident: Incident, registry: Registry, now
         transitions=tuple(alarms.transitions(connection, first, max(last, incident.end) + 1)),
         rules=tuple(_rules(connection, mine, incident, registry)),
         facts=tuple(f for f in facts if incident.run in ("", f.run)),
+        simulated=bool(facts or simulated.between(connection, incident.begin, incident.end)),
     )
 
 

@@ -28,7 +28,7 @@ from twin import registry as registries
 from twin import store as stores
 from twin.clock import DAY, HOUR, SECOND, Clock, SystemClock
 from twin.errors import LedgerError, StoreError
-from twin.ledger import Ledger, outbox, sqlite_url
+from twin.ledger import Ledger, outbox, simulated, sqlite_url
 from twin.notices import Policy
 from twin.registry import Registry
 from twin.settings import Settings
@@ -220,6 +220,10 @@ class Node:
                 if self.worker and self.clock.now() // HOUR != hour:
                     hour = self.clock.now() // HOUR
                     self._forget()
+                if self.engine and self.ledger and self.settings.simulate.on:
+                    now = self.clock.now()
+                    with self.ledger.transaction() as connection:
+                        simulated.mark(connection, now - round(TREND_EVERY_S * SECOND), now)
                 if self.senders and self.clock.now() // HOUR != noticed:
                     with self.senders.ledger.transaction() as connection:
                         outbox.forget(connection, self.clock.now() - NOTICES_KEPT)

@@ -23,7 +23,7 @@ from dashboards.node import Node, district_names
 from dashboards.views.wall import wall
 from twin import kpi, replay
 from twin.clock import DAY, HOUR, SECOND
-from twin.ledger import rules
+from twin.ledger import rules, simulated
 from twin.past import Past
 from twin.replay import Span, View
 from twin.rerun import rerun
@@ -59,6 +59,7 @@ def router(node: Node) -> APIRouter:
     api = APIRouter(prefix="/api/v1/replay", tags=["replay"])
     settings = node.settings
     assert node.ledger is not None
+    ledger = node.ledger
     past = Past(
         node.registry,
         node.store,
@@ -92,6 +93,8 @@ def router(node: Node) -> APIRouter:
         """What the wall says at each step of a span: [{at, view}]."""
         span = _span(past, from_, to, step, node.clock.now(), MOST_VIEWS)
         language = language_of(lang, settings.language)
+        with ledger.reading() as connection:
+            spans = simulated.between(connection, span.begin, span.last + 1)
         with busy:
             found = [
                 {
@@ -99,7 +102,7 @@ def router(node: Node) -> APIRouter:
                     "view": wall(
                         kpi.indicators(grouping, m.zone, m.hours, m.at),
                         language,
-                        simulated=settings.simulate.on,
+                        simulated=settings.simulate.on or any(b <= m.at < e for b, e in spans),
                         ringing=m.ringing,
                         names=names,
                         districts=districts(language),

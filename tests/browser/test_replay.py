@@ -183,6 +183,8 @@ def test_nobody_takes_it_for_the_present_and_the_address_can_be_sent_on(browser:
     visit.settle()
     banner = page.locator(".replay-banner").inner_text()
     assert "As known then" in banner
+    # Nothing is simulated here any more, but that past was
+    assert page.locator(".wall-simulated").inner_text() == "Simulated data"
     assert page.locator(".clock-time").inner_text() == "08:00:00"
     assert "08:00:00" in banner
     page.screenshot(path=SHOTS / "replay-en.png", timeout=SLOW_MS)

@@ -15,8 +15,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from tests.zone import T0
+from twin.clock import DAY, HOUR, MINUTE
 from twin.errors import LedgerError, RefusedError
-from twin.ledger import METADATA, Ledger, audit, rules
+from twin.ledger import METADATA, Ledger, audit, rules, simulated
 from twin.ledger.tables import AUDIT, RULES
 from twin.refusal import Refusal
 from twin.rules import Rule, default_rules
@@ -305,3 +306,16 @@ def test_killed_in_the_middle_there_is_all_of_it_or_nothing(url: str) -> None:
         ledger.close()
     assert counts == sorted(counts)
     assert counts[-1] > counts[0] > 0
+
+
+class TestSimulated:
+    def test_spans_that_touch_are_one_and_others_stay_apart(self, ledger: Ledger) -> None:
+        with ledger.transaction() as c:
+            for begin, end in ((0, 10), (60, 70), (11, 12), (30, 40), (65, 80)):
+                simulated.mark(c, T0 + begin * MINUTE, T0 + end * MINUTE)
+            simulated.mark(c, T0 + 31 * MINUTE, T0 + 32 * MINUTE)
+            found = simulated.between(c, T0, T0 + HOUR + 1)
+            assert [((b - T0) // MINUTE, (e - T0) // MINUTE) for b, e in found] == [(0, 12), (30, 40), (60, 80)]
+            assert simulated.between(c, T0 + 40 * MINUTE, T0 + 60 * MINUTE) == []
+            simulated.mark(c, T0 + 12 * MINUTE, T0 + 58 * MINUTE)
+            assert simulated.between(c, T0, T0 + DAY) == [(T0, T0 + 80 * MINUTE)]

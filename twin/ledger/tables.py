@@ -289,6 +289,9 @@ GATEWAY = sa.Table(
     _time("at", index=True),
 )
 
+# Spans of the past that were simulated (twin.ledger.simulated); they do not touch
+SIMULATED = sa.Table("simulated", METADATA, _number("begins"), _time("ends"))
+
 # The alarm evaluator's state (twin.alerts.Evaluator.freeze), at most one row
 WATCH = sa.Table(
     "watch",
