@@ -38,7 +38,7 @@ def opened(browser: Browser, twin: Up, token: str, path: str) -> Page:
 def storm(twin: Up) -> str:
     """A reading that raises the alarm, of the station whose id is returned."""
     devices = httpx2.get(f"{twin.url}/api/v1/devices").json()["devices"]
-    station = next(d for d in devices if d["kind"] == "weather-station")
+    station = next(d for d in reversed(devices) if d["kind"] == "weather-station")
     payload = json.dumps({"at": SystemClock().now(), "values": {"windSpeed": 61.5}})
     publish.single(f"gaoxin/v1/environment/{station['id']}/obs", payload, 1, False, "127.0.0.1", twin.broker_port)
     return str(station["id"])

@@ -117,29 +117,29 @@ class Replay(Visit):
 SEEN = {"S01": "lane", "S03": "aisle", "S05": "Car parks"}
 
 
-@pytest.mark.parametrize("speed", [60, 600])
 @pytest.mark.parametrize("scenario", SEEN)
-def test_an_incident_is_played_and_scrubbed(browser: Browser, past: Past, scenario: str, speed: int) -> None:
+def test_an_incident_is_played_and_scrubbed(browser: Browser, past: Past, scenario: str) -> None:
     facts = past.facts(scenario)
     began = min(f["began"] for f in facts)
     truth = next(f for f in facts if SEEN[scenario] in f["what"])
     within = (truth["began"] + truth["ended"]) // 2
-    visit = Replay(browser, past, began - 2 * MINUTE, f"&speed={speed}")
+    visit = Replay(browser, past, began - 2 * MINUTE, "&speed=60")
     page = visit.page
-    page.keyboard.press("Space")
-    page.wait_for_function("at => gaoxin.source.player.at > at", arg=began + MINUTE)
-    assert page.locator("#replay-speed-said").inner_text().endswith(f"{speed}×")
-    page.keyboard.press("Space")
-    visit.settle()
-    visit.check()
+    for speed, further in ((60, MINUTE), (600, 10 * MINUTE)):
+        page.locator("#replay-speed").select_option(str(speed))
+        page.keyboard.press("Space")
+        page.wait_for_function("at => gaoxin.source.player.at > at", arg=visit.at + further)
+        assert page.locator("#replay-speed-said").inner_text().endswith(f"{speed}×")
+        page.keyboard.press("Space")
+        visit.settle()
+        visit.check()
     worst = {}
     for name, at in (("before", began - 10 * MINUTE), ("within", within), ("late", truth["ended"] - MINUTE)):
         visit.scrub(at)
         visit.settle()
         visit.check()
         worst[name] = max(visit.band(d) for d in truth["devices"])
-        if speed == 600:
-            page.screenshot(path=SHOTS / f"replay-{scenario}-{name}.png", timeout=SLOW_MS)
+        page.screenshot(path=SHOTS / f"replay-{scenario}-{name}.png", timeout=SLOW_MS)
     assert worst["within"] == 4 > max(worst["before"], 1), "the incident is on the map where and when it was"
     assert visit.complaints == []
     assert visit.hosts == {f"127.0.0.1:{past.twin.port}"}
