@@ -18,7 +18,7 @@ from twin.observation import Domain, Observation
 from twin.registry import Registry
 from twin.store.duckdb import DuckDBStore
 
-STEP = 5 * SECOND
+STEP = 10 * SECOND
 SENSORS = Registry([d for d in REGISTRY if d.domain in (Domain.PARKING, Domain.TRAFFIC)])
 
 

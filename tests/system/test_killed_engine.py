@@ -25,7 +25,7 @@ MOST_GAP = 200  # readings published while it is dead: some 20 s of them
 @pytest.fixture(scope="module")
 def stream() -> bytes:
     begin = play("S05").scenario.start
-    heard = [o for o in arrivals("S05") if o.device in SENSORS and begin <= o.received < begin + 3 * HOUR]
+    heard = [o for o in arrivals("S05") if o.device in SENSORS and begin <= o.received < begin + 5 * HOUR // 2]
     return msgspec.msgpack.encode(heard)
 
 
