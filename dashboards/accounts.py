@@ -1,12 +1,12 @@
 """Accounts, kiosk links and the audit over HTTP: for admins, and the audit for rules engineers too."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from dashboards import auth
+from dashboards.api import answer
 from dashboards.node import Node
 from twin import access
 from twin.access import Right, Role
@@ -43,10 +43,6 @@ class NewLink(Body):
     name: str = Field(max_length=200)
 
 
-def _json(body: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(body), status, media_type="application/json", headers=_FRESH)
-
-
 def router(node: Node) -> APIRouter:
     routes = APIRouter(tags=["access"])
     _add_users(routes, node)
@@ -64,7 +60,7 @@ def _add_users(routes: APIRouter, node: Node) -> None:
         """Every account; `disabled` since when, or null."""
         auth.require(Right.USERS)
         with ledger.reading() as connection:
-            return _json({"users": users.users(connection)})
+            return answer({"users": users.users(connection)})
 
     @routes.post("/api/v1/users")
     def add_user(new: NewUser) -> Response:
@@ -74,7 +70,7 @@ def _add_users(routes: APIRouter, node: Node) -> None:
         with ledger.transaction() as connection:
             users.add(connection, new.name, new.role, password, by=by, at=clock.now())
         made = {} if new.password else {"password": password}
-        return _json({"name": new.name, "role": new.role, **made}, 201)
+        return answer({"name": new.name, "role": new.role, **made}, 201)
 
     @routes.post("/api/v1/users/{name}/role")
     def set_role(name: str, to: NewRole) -> Response:
@@ -82,7 +78,7 @@ def _add_users(routes: APIRouter, node: Node) -> None:
         by = auth.require(Right.USERS).who
         with ledger.transaction() as connection:
             users.set_role(connection, name, to.role, by=by, at=clock.now())
-        return _json({"name": name, "role": to.role})
+        return answer({"name": name, "role": to.role})
 
     @routes.post("/api/v1/users/{name}/password")
     def set_password(name: str, to: Password) -> Response:
@@ -91,7 +87,7 @@ def _add_users(routes: APIRouter, node: Node) -> None:
         password = to.password or access.made_password()
         with ledger.transaction() as connection:
             users.set_password(connection, name, password, by=by, at=clock.now())
-        return _json({"name": name} | ({} if to.password else {"password": password}))
+        return answer({"name": name} | ({} if to.password else {"password": password}))
 
     @routes.post("/api/v1/users/{name}/disable")
     def disable(name: str) -> Response:
@@ -99,7 +95,7 @@ def _add_users(routes: APIRouter, node: Node) -> None:
         by = auth.require(Right.USERS).who
         with ledger.transaction() as connection:
             users.disable(connection, name, by=by, at=clock.now())
-        return _json({"name": name})
+        return answer({"name": name})
 
     @routes.post("/api/v1/users/{name}/enable")
     def enable(name: str) -> Response:
@@ -107,7 +103,7 @@ def _add_users(routes: APIRouter, node: Node) -> None:
         by = auth.require(Right.USERS).who
         with ledger.transaction() as connection:
             users.enable(connection, name, by=by, at=clock.now())
-        return _json({"name": name})
+        return answer({"name": name})
 
 
 def _add_links(routes: APIRouter, node: Node) -> None:
@@ -119,7 +115,7 @@ def _add_links(routes: APIRouter, node: Node) -> None:
         """Every kiosk link, without its secret."""
         auth.require(Right.USERS)
         with ledger.reading() as connection:
-            return _json({"links": users.links(connection)})
+            return answer({"links": users.links(connection)})
 
     @routes.post("/api/v1/kiosk")
     def add_link(new: NewLink) -> Response:
@@ -127,7 +123,7 @@ def _add_links(routes: APIRouter, node: Node) -> None:
         by = auth.require(Right.USERS).who
         with ledger.transaction() as connection:
             token = users.add_link(connection, new.name, by=by, at=clock.now())
-        return _json({"name": new.name, "path": f"/kiosk/{token}"}, 201)
+        return answer({"name": new.name, "path": f"/kiosk/{token}"}, 201)
 
     @routes.post("/api/v1/kiosk/{link}/revoke")
     def revoke(link: int) -> Response:
@@ -135,7 +131,7 @@ def _add_links(routes: APIRouter, node: Node) -> None:
         by = auth.require(Right.USERS).who
         with ledger.transaction() as connection:
             users.revoke_link(connection, link, by=by, at=clock.now())
-        return _json({"id": link})
+        return answer({"id": link})
 
 
 def _add_audit(routes: APIRouter, node: Node) -> None:
@@ -154,7 +150,7 @@ def _add_audit(routes: APIRouter, node: Node) -> None:
         auth.require(Right.AUDIT)
         with ledger.reading() as connection:
             found = audit.latest(connection, by=by, action=action, subject=subject, limit=limit, before=before)
-        return _json({"entries": found})
+        return answer({"entries": found})
 
     @routes.get("/api/v1/audit/verify")
     def verify(head: Annotated[str | None, Query(pattern=r"^\d{1,18}:[0-9a-f]{64}$")] = None) -> Response:
@@ -165,4 +161,4 @@ def _add_audit(routes: APIRouter, node: Node) -> None:
             verdict = audit.verify(connection, kept)
         number, hash = verdict.head
         whole = {"whole": verdict.broken is None, "entries": verdict.entries, "head": f"{number}:{hash}"}
-        return _json(whole | ({} if verdict.broken is None else {"broken": verdict.broken, "why": verdict.why}))
+        return answer(whole | ({} if verdict.broken is None else {"broken": verdict.broken, "why": verdict.why}))

@@ -11,10 +11,10 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from dashboards import auth
-from dashboards.api import RequestError
+from dashboards.api import RequestError, answer, moment_of
 from dashboards.node import Node
 from twin.access import Right
-from twin.clock import DAY, MINUTE, parse
+from twin.clock import DAY, MINUTE
 from twin.episodes import Alarm, State, district_of, gateway_of, subjects
 from twin.ledger import Ledger, alarm_health, alarms, rules, silences
 from twin.observation import Domain
@@ -97,7 +97,7 @@ def router(node: Node) -> APIRouter:
         }
 
     def changed(alarm: Alarm) -> Response:
-        return _json({"alarm": described(alarm, {})})
+        return answer({"alarm": described(alarm, {})})
 
     @api.get("/alarms")
     def find(
@@ -129,15 +129,15 @@ def router(node: Node) -> APIRouter:
             subjects=on,
             assigned_to=assigned,
             hidden=hidden,
-            begin=_moment("from", from_),
-            end=_moment("to", to),
+            begin=moment_of("from", from_, None),
+            end=moment_of("to", to, None),
         )
         now = clock.now()
         with ledger.reading() as connection:
             names = {r.id: r.name for r in rules.current(connection).rules}
             found = alarms.find(connection, wanted, now=now, limit=limit, offset=offset)
             total = alarms.count(connection, wanted, now=now)
-        return _json({"now": now, "total": total, "offset": offset, "alarms": [described(a, names) for a in found]})
+        return answer({"now": now, "total": total, "offset": offset, "alarms": [described(a, names) for a in found]})
 
     @api.get("/alarms/health")
     def health(
@@ -145,8 +145,8 @@ def router(node: Node) -> APIRouter:
         to: str | None = None,
     ) -> Response:
         """How well the alarms serve those who work on them, by EEMUA 191 and ISA-18.2 (default: the last 24 h)."""
-        end = _moment("to", to) or clock.now()
-        begin = _moment("from", from_) or end - DAY
+        end = moment_of("to", to, clock.now())
+        begin = moment_of("from", from_, end - DAY)
         if not begin < end <= begin + LONGEST_REPORT:
             raise RequestError(
                 422, f"from must be before to, by at most {LONGEST_REPORT // DAY} days", parameter="from"
@@ -156,7 +156,7 @@ def router(node: Node) -> APIRouter:
         names = {level: level.name.lower() for level in made.levels}
         levels = {names[level]: n for level, n in made.levels.items()}
         measures = [_plain(m) | {"within": m.within} for m in made.measures]
-        return _json(_plain(made) | {"levels": levels, "measures": measures})
+        return answer(_plain(made) | {"levels": levels, "measures": measures})
 
     @api.get("/alarms/{alarm}")
     def one(alarm: int) -> Response:
@@ -167,7 +167,7 @@ def router(node: Node) -> APIRouter:
             said = alarms.transitions(connection, found.opened, clock.now() + DAY, alarm=alarm)
             notes = alarms.notes(connection, alarm)
         rule = next((r for r in book.rules if r.id == found.rule), None)
-        return _json(
+        return answer(
             {
                 "alarm": described(found, {r.id: r.name for r in book.rules}),
                 "transitions": [_plain(t) | {"level": t.level.name.lower(), "was": t.was.name.lower()} for t in said],
@@ -182,7 +182,7 @@ def router(node: Node) -> APIRouter:
         who = auth.require(Right.ALARMS).who
         with ledger.transaction() as connection:
             done = alarms.acknowledge_all(connection, body.ids, by=who, at=clock.now(), text=body.text)
-        return _json({"acknowledged": [a.id for a in done], "left": len(set(body.ids)) - len(done)})
+        return answer({"acknowledged": [a.id for a in done], "left": len(set(body.ids)) - len(done)})
 
     @api.post("/alarms/{alarm}/ack")
     def acknowledge(alarm: int, body: Said) -> Response:
@@ -206,7 +206,7 @@ def router(node: Node) -> APIRouter:
     def shelve(alarm: int, body: Shelf) -> Response:
         """Out of sight until then, at most seven days; all that its rule raises on its subject."""
         who, now = auth.require(Right.ALARMS).who, clock.now()
-        until = now + round(body.minutes * MINUTE) if body.minutes else _moment("until", body.until)
+        until = now + round(body.minutes * MINUTE) if body.minutes else moment_of("until", body.until, None)
         if until is None:
             raise RequestError(422, "until or minutes: one of them says when the shelf ends", parameter="until")
         with ledger.transaction() as connection:
@@ -223,7 +223,7 @@ def router(node: Node) -> APIRouter:
         """Silences and maintenance windows in force, and those to come."""
         now = clock.now()
         with ledger.reading() as connection:
-            return _json(
+            return answer(
                 {
                     "now": now,
                     "inForce": silences.in_force(connection, now),
@@ -238,7 +238,7 @@ def router(node: Node) -> APIRouter:
             scope = msgspec.convert(body.scope, Scope)
         except msgspec.ValidationError as error:
             raise RequestError(422, f"scope: {error}", parameter="scope", allowed=Scope.__struct_fields__) from None
-        begins, ends = _moment("begins", body.begins), _moment("ends", body.ends)
+        begins, ends = moment_of("begins", body.begins, None), moment_of("ends", body.ends, None)
         assert ends is not None
         with ledger.transaction() as connection:
             made = silences.add(
@@ -251,20 +251,20 @@ def router(node: Node) -> APIRouter:
                 at=now,
                 reason=body.reason,
             )
-        return _json({"silence": made}, 201)
+        return answer({"silence": made}, 201)
 
     @api.post("/silences/{silence}/end")
     def end(silence: int) -> Response:
         who = auth.require(Right.SILENCES).who
         with ledger.transaction() as connection:
             silences.end(connection, silence, by=who, at=clock.now())
-        return _json({"ended": silence})
+        return answer({"ended": silence})
 
     @api.get("/service")
     def out_of_service() -> Response:
         """What is out of service, since when, by whom and why."""
         with ledger.reading() as connection:
-            return _json({"now": clock.now(), "out": alarms.out(connection)})
+            return answer({"now": clock.now(), "out": alarms.out(connection)})
 
     @api.post("/service")
     def service(body: Service) -> Response:
@@ -277,13 +277,9 @@ def router(node: Node) -> APIRouter:
                 alarms.out_of_service(connection, body.subject, by=who, at=now, reason=body.reason)
             else:
                 alarms.in_service(connection, body.subject, by=who, at=now)
-            return _json({"out": alarms.out(connection)})
+            return answer({"out": alarms.out(connection)})
 
     return api
-
-
-def _json(body: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(body), status, media_type="application/json")
 
 
 def _plain(struct: msgspec.Struct) -> dict[str, Any]:
@@ -293,13 +289,3 @@ def _plain(struct: msgspec.Struct) -> dict[str, Any]:
 def _camel(name: str) -> str:
     first, *rest = name.split("_")
     return name if any(part.isdigit() for part in rest) else first + "".join(part.capitalize() for part in rest)
-
-
-def _moment(name: str, said: int | str | None) -> int | None:
-    if said is None or isinstance(said, int):
-        return said
-    try:
-        # '+' in a query is a space once decoded; an offset is the only place a time can have one
-        return parse(said.replace(" ", "+") if "T" in said else said)
-    except ValueError as error:
-        raise RequestError(422, f"{name}: {error}", parameter=name) from None

@@ -7,7 +7,7 @@ was wrong and what is allowed; a store that is away gets 503.
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response, WebSocket
@@ -46,6 +46,9 @@ class Direction(BaseModel):
 
     at: str = ""
     speed: float | None = None
+
+
+D = TypeVar("D", int, None)
 
 
 class RequestError(Exception):
@@ -123,13 +126,14 @@ ERROR_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]] 
 }
 
 
-def _json(body: Any, status: int = 200) -> Response:
+def answer(body: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(body), status, media_type="application/json")
 
 
-def moment_of(name: str, text: str | None, default: int) -> int:
-    if text is None:
-        return default
+def moment_of(name: str, text: str | int | None, default: D) -> int | D:
+    """A time as the caller wrote it, UTC ms. Raises RequestError naming the parameter."""
+    if text is None or isinstance(text, int):
+        return default if text is None else text
     try:
         # '+' in a query is a space once decoded; an offset is the only place a time can have one
         return parse(text.replace(" ", "+") if "T" in text else text)
@@ -228,7 +232,7 @@ def router(node: Node) -> APIRouter:
             if band != snapshot.NO_BAND:
                 level = snapshot.BANDS[found.kind][band]
         _ = translator(language)
-        return _json(
+        return answer(
             {
                 "device": described(found, language),
                 "observation": last,
@@ -256,7 +260,7 @@ def router(node: Node) -> APIRouter:
         grace = node.settings.engine.grace_periods
         then = snapshot.of(registry, zone_then.values(), grace=grace)
         hours = air.recall(registry, node.store, moment, known=known)
-        return _json(
+        return answer(
             {
                 "at": moment,
                 "view": view,
@@ -293,7 +297,7 @@ def router(node: Node) -> APIRouter:
         if points is None and (end - start) / 1000 / found.period_s > MOST_POINTS:
             points = MOST_POINTS
         s = node.store.series(device, metric, start, end, points=points)
-        return _json(
+        return answer(
             {
                 "device": device,
                 "metric": metric,
@@ -317,7 +321,7 @@ def router(node: Node) -> APIRouter:
             | {"name": _(story.name), "story": _(story.story), "level": story.level.name.lower()}
             for id, story in stories().items()
         }
-        return _json({"scenarios": told, "stage": node.relay.stage, "now": clock.now()})
+        return answer({"scenarios": told, "stage": node.relay.stage, "now": clock.now()})
 
     @api.post("/api/v1/scenarios/{scenario}/{do}", tags=["simulation"])
     async def direct(scenario: str, do: Literal["play", "stop"], how: Direction) -> Response:
@@ -329,7 +333,7 @@ def router(node: Node) -> APIRouter:
             await drills.direct(node, do, scenario, how.at, how.speed)
         except DirectionError as error:
             raise RequestError(error.status, str(error)) from None
-        return _json({"stage": node.relay.stage})
+        return answer({"stage": node.relay.stage})
 
     @api.get("/api/v1/truth", tags=["simulation"])
     def facts(from_: Annotated[str | None, Query(alias="from")] = None, to: str | None = None) -> Response:
@@ -338,7 +342,7 @@ def router(node: Node) -> APIRouter:
         start = moment_of("from", from_, clock.now() - DAY)
         assert node.ledger is not None
         with node.ledger.reading() as connection:
-            return _json({"from": start, "to": end, "facts": truth.between(connection, start, end)})
+            return answer({"from": start, "to": end, "facts": truth.between(connection, start, end)})
 
     @api.get("/api/v1/layers/{name}", tags=["zone"])
     def layer(name: str) -> Response:

@@ -17,7 +17,7 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from dashboards.api import RequestError, moment_of
+from dashboards.api import RequestError, answer, moment_of
 from dashboards.i18n import language_of, translator
 from dashboards.node import Node, district_names
 from dashboards.views.wall import wall
@@ -129,7 +129,7 @@ def router(node: Node) -> APIRouter:
     @api.get("/extent")
     def extent() -> Response:
         """From when to when there is something to replay: the first reading stored, and the present."""
-        return _json({"from": node.store.begins(), "to": node.clock.now()})
+        return answer({"from": node.store.begins(), "to": node.clock.now()})
 
     @api.get("/values")
     def values(at: str, view: View = View.THEN, devices: str | None = None) -> Response:
@@ -150,7 +150,7 @@ def router(node: Node) -> APIRouter:
             for name in wanted
             for i in (node.registry.index[name],)
         ]
-        return _json({"at": instant, "view": view, "devices": found})
+        return answer({"at": instant, "view": view, "devices": found})
 
     @api.get("/differences")
     def differences(at: str) -> Response:
@@ -159,7 +159,7 @@ def router(node: Node) -> APIRouter:
         """
         instant = _instant(node, at)
         with busy:
-            return _json({"at": instant, "devices": past.differences(instant)})
+            return answer({"at": instant, "devices": past.differences(instant)})
 
     @api.post("/rerun")
     def run_again(asked: Rerun, lang: str | None = None) -> Response:
@@ -180,7 +180,7 @@ def router(node: Node) -> APIRouter:
         with busy:
             found = rerun(node.registry, node.store, book.rules, book.version, begin, end)
         _ = translator(language_of(lang, settings.language))
-        return _json(
+        return answer(
             {
                 "from": begin,
                 "to": end,
@@ -192,10 +192,6 @@ def router(node: Node) -> APIRouter:
         )
 
     return api
-
-
-def _json(body: Any) -> Response:
-    return Response(msgspec.json.encode(body), media_type="application/json")
 
 
 def _instant(node: Node, at: str) -> int:

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from dashboards import auth
-from dashboards.api import RequestError
+from dashboards.api import RequestError, answer, moment_of
 from dashboards.backtests import Backtests, Period, Range, scope_of
 from dashboards.i18n import Language, language_of, translator
 from dashboards.node import Node, district_names
@@ -20,7 +20,7 @@ from dashboards.views import rules as view
 from twin import backtest
 from twin import rules as rulebook
 from twin.access import Right
-from twin.clock import DAY, parse
+from twin.clock import DAY
 from twin.ledger import Ledger, alarms, truth
 from twin.ledger import rules as kept
 from twin.ledger.rules import Conflict
@@ -229,27 +229,14 @@ def router(node: Node, backtests: Backtests) -> APIRouter:
     return api
 
 
-def answer(body: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(body), status, media_type="application/json")
-
-
-def _time(name: str, given: str | int | None, default: int) -> int:
-    if given is None or isinstance(given, int):
-        return default if given is None else given
-    try:
-        return parse(given)
-    except ValueError as error:
-        raise RequestError(422, f"{name}: {error}", parameter=name) from None
-
-
 def _span(wanted: Try, now: int) -> Period:
     if wanted.from_ is None and wanted.to is None:
         days = wanted.days or 7
         if not 1 <= days <= MOST_DAYS:
             raise RequestError(422, f"days={days}: allowed are 1 to {MOST_DAYS}", parameter="days")
         return Period(days)
-    end = min(_time("to", wanted.to, now), now)
-    begin = _time("from", wanted.from_, end - 7 * DAY)
+    end = min(moment_of("to", wanted.to, now), now)
+    begin = moment_of("from", wanted.from_, end - 7 * DAY)
     if not end - MOST_DAYS * DAY <= begin < end:
         raise RequestError(422, f"from ({begin}) must be within {MOST_DAYS} days before to ({end})", parameter="from")
     return Period(0, begin, end)
