@@ -159,6 +159,10 @@ class TestTheCookie:
             assert (answer.status_code, answer.json()["who"]) == (200, None)
 
 
+# Asked with a body, and nothing is changed: who may look may ask
+QUESTIONS = {f"/api/v1/{what}" for what in ("rules/validate", "rules/backtest", "rules/values", "replay/rerun")}
+
+
 class TestAChange:
     def ask(self, client: TestClient, **headers: str) -> tuple[int, str | None]:
         client.headers.pop("X-CSRF-Token", None)
@@ -211,7 +215,7 @@ class TestAChange:
         described = viewer.get("/api/openapi.json").json()
         asked = 0
         for path, methods in described["paths"].items():
-            if path.startswith("/api/v1/session"):  # one's own
+            if path.startswith("/api/v1/session") or path in QUESTIONS:  # one's own; what changes nothing
                 continue
             for method in methods.keys() - {"get"}:
                 body = example(methods[method], described)
@@ -219,7 +223,7 @@ class TestAChange:
                     answer = client.request(method, filled(path), json=body)
                     assert answer.status_code == status, (method, path, body, answer.text)
                 asked += 1
-        assert asked >= 8
+        assert asked >= 25
 
     @pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR, Role.ENGINEER])
     def test_nobody_raises_themselves(self, house: House, role: Role) -> None:
@@ -275,7 +279,7 @@ def _value(schema: dict[str, Any], described: dict[str, Any]) -> Any:
 
 
 def filled(path: str) -> str:
-    said = {"{scenario}": "S01", "{do}": "play"}
+    said = {"{scenario}": "S01", "{do}": "play", "{kind}": "notes"}
     parts = [said.get(part, "1") if part.startswith("{") else part for part in path.split("/")]
     return "/".join(parts)
 

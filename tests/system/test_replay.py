@@ -211,7 +211,6 @@ def test_what_is_wrong_is_said(lost: Lost, client: TestClient, path: str, wrong:
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        ({}, "either version or rules"),
         ({"version": 1, "rules": []}, "either version or rules"),
         ({"version": 999}, "999"),
         ({"rules": [{"id": "x"}]}, "rules"),
