@@ -4,6 +4,9 @@
 # make bench         the measurements
 # make gallery       the twelve scenarios as pictures: build/gallery/index.html
 
+# A test starts some hundred processes: each would compile the project anew
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from dashboards import node as nodes
+from dashboards import opening
 from dashboards.console import settings_of
 from twin.clock import local
 from twin.errors import OurError
@@ -21,7 +21,7 @@ def verify(
     head: Annotated[str, typer.Option(help="what this command said earlier, NUMBER:HASH: must still be so")] = "",
 ) -> None:
     """Is every entry as it was written? Exit code 1, and the first that is not, if not."""
-    with settings_of(context) as settings, nodes.ledger_of(settings) as ledger, ledger.reading() as connection:
+    with settings_of(context) as settings, opening.ledger_of(settings) as ledger, ledger.reading() as connection:
         verdict = audit.verify(connection, _kept(head) if head else None)
     number, hash = verdict.head
     if verdict.broken is not None:
@@ -39,7 +39,7 @@ def show(
     everything: Annotated[bool, typer.Option("--all", help="export all of it, a line of JSON each")] = False,
 ) -> None:
     """The newest entries, or all of them as JSON lines."""
-    with settings_of(context) as settings, nodes.ledger_of(settings) as ledger, ledger.reading() as connection:
+    with settings_of(context) as settings, opening.ledger_of(settings) as ledger, ledger.reading() as connection:
         if everything:
             for entry in audit.entries(connection):
                 typer.echo(msgspec.json.encode(entry).decode())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import msgspec
 import typer
 
-from dashboards import node as nodes
+from dashboards import opening
 from dashboards.audit_commands import app as audit_app
 from dashboards.console import Called, settings_of
 from dashboards.incident_commands import app as incident_app
@@ -29,6 +29,7 @@ from twin.settings import Settings
 from twin.store import Store
 
 if TYPE_CHECKING:
+    from dashboards.node import Node
     from ingest.decode import Decoder
     from ingest.quarantine import Entry
     from ingest.worker import Status
@@ -82,7 +83,7 @@ def up(context: typer.Context) -> None:
     from dashboards import up as supervisor
 
     with settings_of(context) as settings:
-        nodes.read_registry(settings)  # a wrong one is said here, before anything runs
+        opening.read_registry(settings)  # a wrong one is said here, before anything runs
         supervisor.run(settings)
 
 
@@ -133,7 +134,7 @@ def ingest(
 def _check_mapping(settings: Settings, file: Path, sample: Path | None) -> None:
     from ingest import check
 
-    decoder = nodes.make_decoder(settings, nodes.read_registry(settings), file)
+    decoder = opening.make_decoder(settings, opening.read_registry(settings), file)
     if sample is None:
         typer.echo(check.describe(decoder))
         return
@@ -167,13 +168,15 @@ def _run_node(
     import signal
     import threading
 
+    from dashboards.node import Node
+
     # A thread that comes back from the network or the store gets its turn ten times sooner: 10 % more is taken in
     sys.setswitchinterval(0.0005)
-    registry = nodes.read_registry(settings)
-    store = nodes.open_store(settings, registry)
+    registry = opening.read_registry(settings)
+    store = opening.open_store(settings, registry)
     if fill and settings.simulate.on:
         _fill(settings, registry, store)
-    made = nodes.Node(settings, registry, store, ingest=ingest, engine=engine, web=web)
+    made = Node(settings, registry, store, ingest=ingest, engine=engine, web=web)
     if web:
         import uvicorn
 
@@ -204,7 +207,7 @@ def _run_node(
     made.stop()
 
 
-def _welcome(node: nodes.Node) -> None:
+def _welcome(node: "Node") -> None:
     """The first start's admin, and a word where anybody of the network may look."""
     web, look = node.settings.web, node.settings.access.look
     assert node.ledger is not None
@@ -214,11 +217,11 @@ def _welcome(node: nodes.Node) -> None:
         line = "=" * 76
         typer.echo(
             f"{line}\nThe first account is made. "
-            f"Sign in at http://{nodes.reachable(web.host)}:{web.port}/sign-in as\n\n"
+            f"Sign in at http://{opening.reachable(web.host)}:{web.port}/sign-in as\n\n"
             f"    {users.FIRST}    {password}\n\n"
             f"This password is shown now and never again; lost: gaoxin user password {users.FIRST}\n{line}"
         )
-    if look == "anyone" and not nodes.is_loopback(web.host):
+    if look == "anyone" and not opening.is_loopback(web.host):
         log.warning(
             "web.host = %s is open to a network, and access.look = anyone: whoever reaches it may look. "
             'Set access.look = "signed-in" to ask for an account or a kiosk link',
@@ -237,7 +240,7 @@ def simulate(
 
     with settings_of(context) as settings, answering(settings.monitor):
         publish.run(
-            nodes.read_registry(settings),
+            opening.read_registry(settings),
             settings.broker,
             SystemClock(),
             seed=settings.simulate.seed,
@@ -267,16 +270,16 @@ def backfill(
         start = _moment("--from", from_) if from_ else end - round(hours * HOUR)
         if not start < end <= now:
             raise OurError(f"from {local(start)} to {local(end)} is no range of the past")
-        registry = nodes.read_registry(settings)
+        registry = opening.read_registry(settings)
         places = Places(registry)
         played = [scheduled(text, places) for text in scenario or ()]
-        store = nodes.open_store(settings, registry)
+        store = opening.open_store(settings, registry)
         try:
             _backfill(settings, registry, store, start, end, seed=seed, scenarios=played)
         finally:
             store.close()
         if played:
-            ledger = nodes.open_ledger(settings)
+            ledger = opening.open_ledger(settings)
             with ledger.transaction() as connection:
                 for run in (s.run() for s in played):
                     truth.record(connection, run.id, run.facts)
@@ -336,7 +339,7 @@ def _backfill(
     )
     if sys.stderr.isatty():
         sys.stderr.write("\n")
-    with nodes.ledger_of(settings) as ledger, ledger.transaction() as connection:
+    with opening.ledger_of(settings) as ledger, ledger.transaction() as connection:
         simulated.mark(connection, start, end)
     log.info("%s observations in %.1f s", f"{rows:,}", time.perf_counter() - begun)
 
@@ -349,8 +352,8 @@ def doctor(context: typer.Context) -> None:
     from twin import mqtt
 
     with settings_of(context) as settings:
-        registry = nodes.read_registry(settings)
-        nodes.make_decoder(settings, registry)  # a wrong mapping is said here
+        registry = opening.read_registry(settings)
+        opening.make_decoder(settings, registry)  # a wrong mapping is said here
         typer.echo(f"data folder   {settings.data.absolute()}")
         typer.echo(f"devices       {len(registry)} (registry {registry.digest:08x})")
         told = ", ".join(c.name for c in channels.channels(settings.notices))
@@ -364,7 +367,7 @@ def doctor(context: typer.Context) -> None:
         if supervisor.running(settings.data):
             typer.echo(f"twin          runs on this data folder; it speaks for itself at {web}/readyz")
             return
-        store = nodes.open_store(settings, registry)
+        store = opening.open_store(settings, registry)
         try:
             store.check()
             latest = store.latest()
@@ -456,7 +459,7 @@ def quarantine_retry(
         entries = [e for e in _quarantined(settings, reason, device) if not ids or e.id in ids]
         for missing in sorted(set(ids or ()) - {e.id for e in entries}):
             raise TheirError(f"{missing}: no such message, or not for this reason or device. Nothing was done.")
-        decoder = nodes.make_decoder(settings, nodes.read_registry(settings))
+        decoder = opening.make_decoder(settings, opening.read_registry(settings))
         tried = retry.decode(entries, decoder, SystemClock().now())
         found = [o for t in tried for o in t.observations]
         whole = [t.entry for t in tried if t.whole]

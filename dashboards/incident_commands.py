@@ -5,11 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from dashboards import incident_api, incident_record
-from dashboards import node as nodes
+from dashboards import opening
 from dashboards.console import OPERATOR, account, settings_of
-from dashboards.incident_record import Source
-from dashboards.report import page
 from twin import bundle as bundles
 from twin.clock import SystemClock, local
 from twin.errors import OurError
@@ -29,7 +26,7 @@ def list_all(
     context: typer.Context, text: Annotated[str, typer.Argument(help="in title, causes or notes; default: all")] = ""
 ) -> None:
     """Incidents, the latest first."""
-    with settings_of(context) as settings, nodes.ledger_of(settings) as ledger, ledger.reading() as connection:
+    with settings_of(context) as settings, opening.ledger_of(settings) as ledger, ledger.reading() as connection:
         for i in kept.find(connection, kept.Filter(text=text)):
             begin = f"{local(i.begin):%Y-%m-%d %H:%M}"
             typer.echo(f"{i.id:5}  {begin}  {i.level.name.lower():6}  {i.state:6}  {i.title}")
@@ -38,7 +35,7 @@ def list_all(
 @app.command()
 def show(context: typer.Context, incident: _NUMBER) -> None:
     """One incident with its notes and bookmarks."""
-    with settings_of(context) as settings, nodes.ledger_of(settings) as ledger, ledger.reading() as connection:
+    with settings_of(context) as settings, opening.ledger_of(settings) as ledger, ledger.reading() as connection:
         i = kept.get(connection, incident)
         typer.echo(f"{i.id}  {i.title}\n{local(i.begin):%Y-%m-%d %H:%M:%S} to {local(i.end):%Y-%m-%d %H:%M:%S}")
         typer.echo(f"{i.level.name.lower()}, {i.state}, made {i.origin} by {i.by}")
@@ -58,13 +55,18 @@ def export(
     lang: _LANGUAGE = "zh",
 ) -> None:
     """Write the report as one HTML file. With DuckDB the twin must be stopped: while it runs, use its web."""
-    with settings_of(context) as settings, nodes.ledger_of(settings) as ledger:
-        registry, now = nodes.read_registry(settings), SystemClock().now()
-        store = nodes.open_store(settings, registry)
+    from dashboards import incident_record
+    from dashboards.report import page
+
+    with settings_of(context) as settings, opening.ledger_of(settings) as ledger:
+        registry, now = opening.read_registry(settings), SystemClock().now()
+        store = opening.open_store(settings, registry)
         try:
             with ledger.reading() as connection:
                 found = kept.get(connection, incident)
-            made = incident_record.gather(Source(ledger, store, registry, settings), found, by=account(), now=now)
+            made = incident_record.gather(
+                incident_record.Source(ledger, store, registry, settings), found, by=account(), now=now
+            )
         finally:
             store.close()
         with ledger.transaction() as connection:
@@ -76,7 +78,9 @@ def export(
 @app.command("import")
 def import_(context: typer.Context, file: _FILE, author: OPERATOR = "") -> None:
     """Take in the report of another installation. No observation enters the store."""
-    with settings_of(context) as settings, nodes.ledger_of(settings) as ledger:
+    from dashboards import incident_api
+
+    with settings_of(context) as settings, opening.ledger_of(settings) as ledger:
         text, now = _read(file), SystemClock().now()
         made = incident_api.take_in(ledger, text, by=author or account(), now=now)
         typer.echo(f"incident {made.id}: {made.title}")
@@ -85,6 +89,9 @@ def import_(context: typer.Context, file: _FILE, author: OPERATOR = "") -> None:
 @app.command()
 def verify(context: typer.Context, file: _FILE) -> None:
     """Are a report's data as they were exported, does its page say what they say, and was it made here? 1 if not."""
+    from dashboards import incident_record
+    from dashboards.report import page
+
     with settings_of(context) as settings:
         text = _read(file)
         made = bundles.read(text)
@@ -97,7 +104,7 @@ def verify(context: typer.Context, file: _FILE) -> None:
             typer.echo("page      differs from what the data say: do not rely on it")
         else:
             typer.echo(f"page      cannot be compared: written by {made.record.software}")
-        with nodes.ledger_of(settings) as ledger, ledger.reading() as connection:
+        with opening.ledger_of(settings) as ledger, ledger.reading() as connection:
             entry = kept.was_exported(connection, made.digest)
         origin = f"exported by {entry.by} at {local(entry.at):%Y-%m-%d %H:%M:%S}" if entry else "not in the audit here"
         typer.echo(f"origin    {origin}")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from dashboards import node as nodes
+from dashboards import opening
 from dashboards.console import OPERATOR, account, settings_of
 from twin.clock import SystemClock, local
 from twin.ledger import users
@@ -19,7 +19,7 @@ def add(
     author: OPERATOR = "",
 ) -> None:
     """Make a link and print it once: open it on the screen."""
-    with settings_of(context) as settings, nodes.ledger_of(settings) as ledger, ledger.transaction() as connection:
+    with settings_of(context) as settings, opening.ledger_of(settings) as ledger, ledger.transaction() as connection:
         token = users.add_link(connection, name, by=author or account(), at=SystemClock().now())
     typer.echo(f"{settings.notices.link}/kiosk/{token}")
 
@@ -27,7 +27,7 @@ def add(
 @app.command("list")
 def list_all(context: typer.Context) -> None:
     """Every link, with who made it."""
-    with settings_of(context) as settings, nodes.ledger_of(settings) as ledger, ledger.reading() as connection:
+    with settings_of(context) as settings, opening.ledger_of(settings) as ledger, ledger.reading() as connection:
         for link in users.links(connection):
             state = "" if link.revoked is None else f"  revoked {local(link.revoked):%Y-%m-%d %H:%M}"
             typer.echo(f"{link.id:4}  {link.name:20}  {link.by}, {local(link.at):%Y-%m-%d}{state}")
@@ -40,6 +40,6 @@ def revoke(
     author: OPERATOR = "",
 ) -> None:
     """End a link: its screen is shut out within seconds."""
-    with settings_of(context) as settings, nodes.ledger_of(settings) as ledger, ledger.transaction() as connection:
+    with settings_of(context) as settings, opening.ledger_of(settings) as ledger, ledger.transaction() as connection:
         users.revoke_link(connection, link, by=author or account(), at=SystemClock().now())
     typer.echo(f"link {link} is revoked")

@@ -3,12 +3,10 @@
 With DuckDB (one process owns the file) ingest, engine and web share a process; with InfluxDB each can have its own.
 """
 
-import contextlib
-import ipaddress
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -16,19 +14,16 @@ import msgspec
 
 from dashboards.i18n import Language, translator
 from dashboards.live import Relay
+from dashboards.opening import make_decoder, open_ledger
 from dashboards.views.wall import Trend
-from ingest import mapping as mappings
 from ingest.announcer import Told
-from ingest.decode import Decoder
 from ingest.engine import Shell
 from ingest.senders import Senders
 from ingest.worker import Worker
 from twin import channels
-from twin import registry as registries
-from twin import store as stores
 from twin.clock import DAY, HOUR, SECOND, Clock, SystemClock
 from twin.errors import LedgerError, StoreError
-from twin.ledger import Ledger, outbox, simulated, sqlite_url
+from twin.ledger import outbox, simulated
 from twin.notices import Policy
 from twin.registry import Registry
 from twin.settings import Settings
@@ -36,60 +31,10 @@ from twin.store import Store
 
 log = logging.getLogger("gaoxin.node")
 
-DEFAULT_REGISTRY = Path(__file__).parent.parent / "layers" / "data" / "devices.json"
 TREND_POINTS = 144
 TREND_EVERY_S = 60
 FORGET_MOST = 2 * DAY
 NOTICES_KEPT = 90 * DAY  # after they were sent or given up
-
-
-def read_registry(settings: Settings) -> Registry:
-    """The registry named in the settings, else the user's own devices layer, else the zone's default."""
-    own = settings.layers_folder / "devices.json"
-    return registries.read(settings.registry or (own if own.exists() else DEFAULT_REGISTRY))
-
-
-def open_store(settings: Settings, registry: Registry) -> Store:
-    settings.data.mkdir(parents=True, exist_ok=True)
-    s = settings.store
-    return stores.open_store(
-        s.kind,
-        registry,
-        path=settings.data / "observations.duckdb",
-        memory_mb=s.memory_mb,
-        url=s.url,
-        org=s.org,
-        bucket=s.bucket,
-        token=s.token.get_secret_value(),
-        timeout_s=s.timeout_s,
-    )
-
-
-def open_ledger(settings: Settings) -> Ledger:
-    """Raises LedgerError when it cannot be used."""
-    settings.data.mkdir(parents=True, exist_ok=True)
-    return Ledger(settings.ledger.url.get_secret_value() or sqlite_url(settings.data / "ledger.sqlite"))
-
-
-@contextlib.contextmanager
-def ledger_of(settings: Settings) -> Iterator[Ledger]:
-    ledger = open_ledger(settings)
-    try:
-        yield ledger
-    finally:
-        ledger.close()
-
-
-def reachable(host: str) -> str:
-    """As this machine reaches what listens on `host`."""
-    return "127.0.0.1" if host in ("0.0.0.0", "::") else host
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def district_names(layers_folder: Path) -> Callable[[Language], dict[str, str]]:
@@ -114,18 +59,6 @@ def how_told(settings: Settings) -> Told | None:
     language = settings.language
     places = district_names(settings.layers_folder)(language)
     return Told(known, Policy.of(settings.notices), settings.notices.link, translator(language), places)
-
-
-def make_decoder(settings: Settings, registry: Registry, mapping: Path | None = None) -> Decoder:
-    """The decoder of these settings, with the foreign feeds of `mapping` (default: the settings')."""
-    file, prefix = mapping or settings.ingest.mapping, settings.broker.prefix
-    return Decoder(
-        registry,
-        prefix=prefix,
-        future=settings.ingest.future_s * SECOND,
-        past=settings.ingest.past_days * DAY,
-        mapping=mappings.read(file, registry, prefix=prefix) if file else None,
-    )
 
 
 class Node:

@@ -6,7 +6,7 @@ import typer
 
 from dashboards.console import settings_of
 from dashboards.i18n import translator
-from dashboards.node import open_ledger
+from dashboards.opening import open_ledger
 from twin import channels, wording
 from twin.channels import Channel
 from twin.clock import SystemClock, local

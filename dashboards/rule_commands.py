@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dashboards import node as nodes
+from dashboards import opening
 from dashboards.console import OPERATOR, account, settings_of
 from twin import rules as rulebook
 from twin.clock import SystemClock, local
@@ -23,7 +23,7 @@ _REASON = Annotated[str, typer.Option(help="why; it is kept with the version")]
 @app.command("list")
 def list_all(context: typer.Context) -> None:
     """The rules in force."""
-    with settings_of(context) as settings, nodes.ledger_of(settings) as ledger, ledger.reading() as connection:
+    with settings_of(context) as settings, opening.ledger_of(settings) as ledger, ledger.reading() as connection:
         book = kept.current(connection)
         typer.echo(f"version {book.version}, {len(book.rules)} rules")
         for rule in book.rules:
@@ -36,7 +36,7 @@ def export(
     version: Annotated[int | None, typer.Option(help="an old version; default: the one in force")] = None,
 ) -> None:
     """The rules as TOML, to be changed and applied."""
-    with settings_of(context) as settings, nodes.ledger_of(settings) as ledger, ledger.reading() as connection:
+    with settings_of(context) as settings, opening.ledger_of(settings) as ledger, ledger.reading() as connection:
         book = kept.current(connection) if version is None else kept.at_version(connection, version)
         typer.echo(rulebook.exported(book), nl=False)
 
@@ -56,8 +56,8 @@ def apply(
     with settings_of(context) as settings:
         text = _read(file)
         found = rulebook.from_toml(text)
-        _sound(nodes.read_registry(settings), found, file)
-        with nodes.ledger_of(settings) as ledger, ledger.transaction() as connection:
+        _sound(opening.read_registry(settings), found, file)
+        with opening.ledger_of(settings) as ledger, ledger.transaction() as connection:
             now = kept.current(connection)
             begun = rulebook.exported_version(text) if base is None else base
             _say(rulebook.diff(now, Book(now.version, found)))
@@ -83,7 +83,7 @@ def apply(
 @app.command()
 def history(context: typer.Context) -> None:
     """Every version, the newest first: when, by whom and why."""
-    with settings_of(context) as settings, nodes.ledger_of(settings) as ledger, ledger.reading() as connection:
+    with settings_of(context) as settings, opening.ledger_of(settings) as ledger, ledger.reading() as connection:
         for v in kept.versions(connection):
             again = f"  (version {v.restores} again)" if v.restores else ""
             typer.echo(f"{v.version:4}  {local(v.at):%Y-%m-%d %H:%M:%S}  {v.author}: {v.reason}{again}")
@@ -97,7 +97,7 @@ def rollback(
     author: OPERATOR = "",
 ) -> None:
     """Put an old version in force again, as a new version."""
-    with settings_of(context) as settings, nodes.ledger_of(settings) as ledger, ledger.transaction() as connection:
+    with settings_of(context) as settings, opening.ledger_of(settings) as ledger, ledger.transaction() as connection:
         now = kept.current(connection)
         _say(rulebook.diff(now, kept.at_version(connection, version)))
         made = kept.roll_back(

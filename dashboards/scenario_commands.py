@@ -4,8 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dashboards import drills
-from dashboards import node as nodes
+from dashboards import opening
 from dashboards.console import account, settings_of
 from dashboards.i18n import translator
 from twin.clock import SystemClock, local
@@ -81,8 +80,10 @@ def status(context: typer.Context) -> None:
 
 def _record(settings: Settings, do: str, scenario: str, detail: dict[str, Any]) -> None:
     """In the audit, where this machine can write there: who may speak to the broker may play without it."""
+    from dashboards import drills
+
     try:
-        with nodes.ledger_of(settings) as ledger, ledger.transaction() as connection:
+        with opening.ledger_of(settings) as ledger, ledger.transaction() as connection:
             drills.record(connection, do, scenario, detail, by=account(), at=SystemClock().now())
     except (LedgerError, OSError) as error:
         typer.secho(f"done, but not in the audit: {error}", err=True, fg="yellow")

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from dashboards.node import reachable
+from dashboards.opening import reachable
 from ingest.broker import AMQTT_LIMITS, find, free_port
 from twin.errors import BrokerError, OurError
 from twin.settings import Broker, Settings, environment

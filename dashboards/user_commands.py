@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from dashboards import node as nodes
+from dashboards import opening
 from dashboards.console import OPERATOR, account, settings_of
 from twin import access
 from twin.access import Role
@@ -27,7 +27,7 @@ def add(
 ) -> None:
     """Make an account."""
     password = _password(ask)
-    with settings_of(context) as settings, nodes.ledger_of(settings) as ledger, ledger.transaction() as connection:
+    with settings_of(context) as settings, opening.ledger_of(settings) as ledger, ledger.transaction() as connection:
         users.add(connection, name, role, password, by=author or account(), at=SystemClock().now())
     _tell(name, password, ask)
 
@@ -35,7 +35,7 @@ def add(
 @app.command("list")
 def list_all(context: typer.Context) -> None:
     """Every account, with its role."""
-    with settings_of(context) as settings, nodes.ledger_of(settings) as ledger, ledger.reading() as connection:
+    with settings_of(context) as settings, opening.ledger_of(settings) as ledger, ledger.reading() as connection:
         for user in users.users(connection):
             state = "" if user.disabled is None else f"  disabled {local(user.disabled):%Y-%m-%d %H:%M}"
             typer.echo(f"{user.name:20}  {user.role:8}  since {local(user.created):%Y-%m-%d}{state}")
@@ -45,7 +45,7 @@ def list_all(context: typer.Context) -> None:
 def password(context: typer.Context, name: _NAME, ask: _ASK = False, author: OPERATOR = "") -> None:
     """Give an account another password, and end its sessions."""
     made = _password(ask)
-    with settings_of(context) as settings, nodes.ledger_of(settings) as ledger, ledger.transaction() as connection:
+    with settings_of(context) as settings, opening.ledger_of(settings) as ledger, ledger.transaction() as connection:
         users.set_password(connection, name, made, by=author or account(), at=SystemClock().now())
     _tell(name, made, ask)
 
@@ -58,7 +58,7 @@ def role(
     author: OPERATOR = "",
 ) -> None:
     """Give an account another role, and end its sessions."""
-    with settings_of(context) as settings, nodes.ledger_of(settings) as ledger, ledger.transaction() as connection:
+    with settings_of(context) as settings, opening.ledger_of(settings) as ledger, ledger.transaction() as connection:
         users.set_role(connection, name, role, by=author or account(), at=SystemClock().now())
     typer.echo(f"{name} is now {role}")
 
@@ -66,7 +66,7 @@ def role(
 @app.command()
 def disable(context: typer.Context, name: _NAME, author: OPERATOR = "") -> None:
     """End an account and its sessions; its name stays taken."""
-    with settings_of(context) as settings, nodes.ledger_of(settings) as ledger, ledger.transaction() as connection:
+    with settings_of(context) as settings, opening.ledger_of(settings) as ledger, ledger.transaction() as connection:
         users.disable(connection, name, by=author or account(), at=SystemClock().now())
     typer.echo(f"{name} is disabled")
 
@@ -74,7 +74,7 @@ def disable(context: typer.Context, name: _NAME, author: OPERATOR = "") -> None:
 @app.command()
 def enable(context: typer.Context, name: _NAME, author: OPERATOR = "") -> None:
     """Take a disabled account back, with the password it had."""
-    with settings_of(context) as settings, nodes.ledger_of(settings) as ledger, ledger.transaction() as connection:
+    with settings_of(context) as settings, opening.ledger_of(settings) as ledger, ledger.transaction() as connection:
         users.enable(connection, name, by=author or account(), at=SystemClock().now())
     typer.echo(f"{name} is enabled")
 

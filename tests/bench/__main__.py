@@ -21,7 +21,7 @@ import psutil
 from paho.mqtt.enums import CallbackAPIVersion
 from playwright.sync_api import Page, sync_playwright
 
-from dashboards.node import read_registry
+from dashboards.opening import read_registry
 from tests.browser.chromium import FLAGS
 from tests.servers import Up, up
 from twin.observation import METRICS

@@ -74,7 +74,7 @@ def main() -> None:
 
 def _measure(folder: Path, path: str) -> None:
     with up(folder, GAOXIN_SIMULATE__ON="false") as twin, sync_playwright() as play:
-        from dashboards.node import read_registry
+        from dashboards.opening import read_registry
         from twin.settings import load
 
         registry = read_registry(load(environ={}))

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from dashboards.backtests import Backtests, Period, Range
-from dashboards.node import read_registry
+from dashboards.opening import read_registry
 from tests.zone import link
 from twin.alerts import Evaluator
 from twin.alerts.history import History

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from dashboards.node import read_registry
+from dashboards.opening import read_registry
 from tests.bench import peers
 from tests.bench.feed import Feed, build
 from tests.servers import mosquitto

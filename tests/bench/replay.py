@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from dashboards.node import read_registry
+from dashboards.opening import read_registry
 from dashboards.views.wall import wall
 from simulators.backfill import chunks
 from tests.contracts.influx_server import influx_behind_nginx

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
-from dashboards.node import read_registry
+from dashboards.opening import read_registry
 from tests.bench.replay import START, fill, larger
 from tests.browser.chromium import FLAGS
 from tests.servers import Up

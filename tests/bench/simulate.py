@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import psutil
 
-from dashboards.node import read_registry
+from dashboards.opening import read_registry
 from simulators import backfill
 from simulators.world import World
 from tests.servers import mosquitto

@@ -26,7 +26,7 @@ import psutil
 from paho.mqtt.enums import CallbackAPIVersion
 from websockets.sync.client import connect
 
-from dashboards.node import read_registry
+from dashboards.opening import read_registry
 from tests.contracts.influx_server import InfluxServer, influx_behind_nginx
 from tests.servers import Up, free_port, mosquitto, wait_until
 from twin.clock import SystemClock

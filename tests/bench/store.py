@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from dashboards.node import read_registry
+from dashboards.opening import read_registry
 from simulators.backfill import chunks
 from tests.contracts.influx_server import influx_behind_nginx
 from twin.clock import DAY, HOUR, MINUTE

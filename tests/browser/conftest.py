@@ -12,7 +12,7 @@ from tests.servers import Up, up
 
 @pytest.fixture(scope="package")
 def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    with up(tmp_path_factory.mktemp("twin")) as made:
+    with up(tmp_path_factory.mktemp("twin"), GAOXIN_SIMULATE__HISTORY_H="3") as made:
         yield made
 
 

@@ -56,7 +56,7 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
 class Replay(Visit):
     """One open replay, drawn and standing still."""
 
-    def __init__(self, browser: Browser, past: Past, at: int, more: str = "", width: int = 1920, height: int = 1080):
+    def __init__(self, browser: Browser, past: Past, at: int, more: str = "", width: int = 1280, height: int = 720):
         url = f"{past.twin.url}/replay?from={past.begin}&to={past.end}&at={at}{more}"
         super().__init__(browser, url, width, height)
         self.past = past

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Locator, Page
 
-from dashboards.node import open_ledger
+from dashboards.opening import open_ledger
 from tests.browser.visit import SHOTS, Visit, signed_in
 from tests.servers import Up, wait_until
 from twin.clock import SystemClock

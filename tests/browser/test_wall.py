@@ -27,7 +27,7 @@ DRAWN = "window.gaoxin.map && window.gaoxin.map.ready"
 class Wall(Visit):
     """One open wall, drawn and live."""
 
-    def __init__(self, browser: Browser, url: str, width: int = 1920, height: int = 1080, path: str = "/") -> None:
+    def __init__(self, browser: Browser, url: str, width: int = 1280, height: int = 720, path: str = "/") -> None:
         super().__init__(browser, url + path, width, height)
         self.page.wait_for_function(LIVE, timeout=60_000)
         self.page.wait_for_function(DRAWN, timeout=60_000)

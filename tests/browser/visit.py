@@ -15,9 +15,9 @@ SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 
 class Visit:
     def __init__(
-        self, browser: Browser, url: str, width: int = 1920, height: int = 1080, cookies: StorageState | None = None
+        self, browser: Browser, url: str, width: int = 1280, height: int = 720, cookies: StorageState | None = None
     ) -> None:
-        """`cookies`: of `signed_in`, for who is to be at the screen."""
+        """`cookies`: of `signed_in`, for who is to be at the screen; a small one, for the processor draws the map."""
         self.page: Page = browser.new_page(viewport={"width": width, "height": height}, storage_state=cookies)
         self.hosts: set[str] = set()
         self.complaints: list[str] = []

@@ -271,7 +271,7 @@ class TestAudit:
 
 
 WRITER = """
-import sys
+import os, sys
 from twin.ledger import Ledger, audit, rules
 from twin.rules import default_rules
 import msgspec
@@ -280,7 +280,7 @@ book = default_rules()[:3]
 print("ready", flush=True)
 for i in range(100000):
     with ledger.transaction() as c:
-        new = msgspec.structs.replace(book[0], name=f"n{i}")
+        new = msgspec.structs.replace(book[0], name=f"n{os.getpid()} {i}")  # another than before: else nothing is saved
         rules.commit(c, (new, *book[1:]), author="w", reason="r", base=rules.current(c).version, at=i)
         audit.append(c, by="w", at=i, action="second", subject=f"version {rules.current(c).version}")
 """

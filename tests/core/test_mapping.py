@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import ingest
 from dashboards.cli import app
-from dashboards.node import DEFAULT_REGISTRY
+from dashboards.opening import DEFAULT_REGISTRY
 from docs import tables
 from ingest.check import describe, try_samples
 from ingest.decode import Decoder

@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from dashboards import node as nodes
+from dashboards import opening
 from dashboards.app import build
 from tests.zone import T0
 from twin.clock import ManualClock
@@ -16,7 +17,7 @@ from twin.settings import load
 from twin.store.memory import MemoryStore
 
 NOW = T0 + 3_600_000
-REGISTRY = nodes.read_registry(load(environ={}))
+REGISTRY = opening.read_registry(load(environ={}))
 TD = next(d for d in REGISTRY if d.kind == "link-detector")
 AQ = next(d for d in REGISTRY if d.kind == "air-station")
 AIR = {"pm25": 80.0, "pm10": 20.0, "so2": 5.0, "no2": 20.0, "co": 0.5, "o3": 60.0}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.node import read_registry
+from dashboards.opening import read_registry
 from ingest import mapping
 from simulators.timetable import Publisher
 from simulators.world import World

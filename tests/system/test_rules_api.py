@@ -7,6 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from dashboards import node as nodes
+from dashboards import opening
 from dashboards.app import build
 from dashboards.auth import COOKIE
 from tests.zone import T0
@@ -22,7 +23,7 @@ from twin.store.memory import MemoryStore
 from twin.truth import Truth
 
 NOW = T0 + 2 * DAY
-REGISTRY = nodes.read_registry(load(environ={}))
+REGISTRY = opening.read_registry(load(environ={}))
 AIR = next(d for d in REGISTRY if d.kind == "air-station")
 PASSWORD = "a-long-enough-word"
 RULES = "/api/v1/rules"

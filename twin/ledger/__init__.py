@@ -11,14 +11,14 @@ pace of people and alarms, not of observations. `reading` is a snapshot that wai
 """
 
 import logging
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
 from twin.errors import LedgerError
 from twin.ledger.tables import METADATA as METADATA
@@ -75,6 +75,9 @@ class Ledger:
         self.engine.dispose()
 
     def _migrate(self) -> None:
+        from alembic import command
+        from alembic.config import Config
+
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         try:
@@ -98,8 +101,17 @@ def sqlite_url(file: Path) -> str:
 def _careful(connection: Any, _: Any) -> None:
     """Readers beside a writer, a wait instead of an error when two write, and what is committed is on the disk."""
     connection.isolation_level = None  # the driver would begin too late, and not before a change of a table's form
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={WAIT_S * 1000}", "foreign_keys=ON"):
+    for pragma in (f"busy_timeout={WAIT_S * 1000}", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+    last = time.monotonic() + WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:  # of those who make a new file together, SQLite lets the others fail at once
+            if time.monotonic() > last:
+                raise
+            time.sleep(0.02)
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
