@@ -2,6 +2,7 @@
 the controls below. Everything that moves is the browser's (`assets/js/replay.mjs`); the address keeps what is shown.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from dash import html
@@ -23,6 +24,7 @@ KEYS = {
     "Home End": "Beginning, end",
     "L": "Loop",
     "T": "As known then, as known now",
+    "R": "Re-run alarms",
     "Esc": "Back to live",
     "?": "These keys",
 }
@@ -62,20 +64,20 @@ def _dock(_: Translate) -> html.Footer:
     ranges += [html.Option(_(text), value=name) for name, text in RANGES.items()]
     controls = [
         html.Div([_button(do, text, label) for do, text, label in steps], className="replay-group replay-steps"),
-        html.Label([html.Span(_("Speed")), html.Select(id="replay-speed")], className="replay-group"),
+        _choice("replay-speed", _("Speed")),
         html.Div(
             [
                 _button("view-then", _("As known then"), _("As known then")),
                 _button("view-now", _("As known now"), _("As known now")),
                 _button("differences", "…", _("What is known now and was not then")),
-                _button("rerun", _("Re-run alarms"), _("What the rules in force today make of this range")),
+                _button("rerun", f"{_('Re-run alarms')} ▾", _("What other rules make of this range")),
             ],
             className="replay-group replay-views",
         ),
-        html.Label([html.Span(_("Compare")), html.Select(id="replay-against")], className="replay-group"),
-        html.Label(html.Select(ranges, id="replay-range"), className="replay-group"),
+        _choice("replay-against", _("Compare")),
+        _choice("replay-range", _("Range"), ranges),
         html.Div(
-            [_moment("from", _("Range from")), _moment("at", _("Shown")), _moment("to", _("Range to"))],
+            [_moment("from", _("Start")), _moment("at", _("Shown")), _moment("to", _("End"))],
             className="replay-group replay-moments",
         ),
         _button("incident", _("Make it an incident"), _("Make an incident of this range")),
@@ -90,6 +92,7 @@ def _dock(_: Translate) -> html.Footer:
                 className="replay-scale",
             ),
             html.Div(id="replay-differences", className="replay-list", hidden=True),
+            html.Div(id="replay-rules", className="replay-list replay-rules", hidden=True),
         ],
         className="replay-dock",
     )
@@ -103,6 +106,10 @@ def _button(do: str, text: str, label: str) -> html.Button:
         title=label,
         **{"data-do": do, "aria-label": label},
     )
+
+
+def _choice(id: str, label: str, options: Sequence[html.Option] = ()) -> html.Select:
+    return html.Select(list(options), id=id, title=label, className="replay-choice", **{"aria-label": label})
 
 
 def _moment(name: str, label: str) -> html.Label:

@@ -150,6 +150,8 @@ def words(language: Language) -> dict[str, Any]:
         "high": _("high end"),
         "id": _("Id"),
         "back": _("What this would have done"),
+        "replay": _("Re-run in the replay"),
+        "replayHint": _("The day in the chart, with the alarms that these rules would have raised"),
         "since": _("stored since {time}"),
         "reading": _("Reading the stored readings: {share}"),
         "asking": _("calculating"),

@@ -5,8 +5,10 @@ import test from "node:test";
 
 import { addressOf, parse, said } from "../../dashboards/assets/js/moments.mjs";
 import { rangeOf } from "../../dashboards/assets/js/replay.mjs";
-import { Rerun } from "../../dashboards/assets/js/rerun.mjs";
+import { choiceOf, madeUnder, questionOf, Rerun } from "../../dashboards/assets/js/rerun.mjs";
 import { labels, placeOf, timeOf, zoomed } from "../../dashboards/assets/js/timeline.mjs";
+import { keep, kept } from "../../dashboards/assets/js/draft.mjs";
+import { words } from "../../dashboards/assets/js/words.mjs";
 import { Trend } from "../../dashboards/assets/js/trend.mjs";
 
 const HOUR = 3_600_000;
@@ -90,6 +92,36 @@ test("re-run alarms are listed the worst first, marked, with the level of their 
   const line = rerun.over({ begin: NOON + 60_000, at: [NOON, NOON + 3.5 * 60_000], alarms: [], transitions: [] });
   assert.deepEqual(line.alarms, [[0, 0, 0, 0], [1, 1, 0, 1]]);
   assert.equal(line.transitions.length, 4, "what opened before the range is no event of it");
+});
+
+test("an address names the rules in force, a version or a draft, and nothing else", () => {
+  assert.deepEqual([null, "", "now", "draft", "3"].map(choiceOf), [null, null, "now", "draft", 3]);
+  for (const wrong of ["0", "-1", "1.5", "v3", "1e3", "newest"]) assert.ok(Number.isNaN(choiceOf(wrong)), wrong);
+  const rules = [{ id: "full" }];
+  const range = { from: "10", to: "20" };
+  assert.deepEqual(questionOf("now", null, 10.7, 20), range);
+  assert.deepEqual(questionOf(3, { rules }, 10, 20), { ...range, version: 3 });
+  assert.deepEqual(questionOf("draft", { rules }, 10, 20), { ...range, rules });
+});
+
+test("the banner says under which rules alarms were made, by whom and when", () => {
+  const told = { draft: { name: "车场已满" }, versions: [{ version: 3, at: NOON, author: "王工" }] };
+  assert.equal(madeUnder("now", 3, told, words("zh")), "告警按现行第 3 版规则重算 · 王工 2026-11-20");
+  assert.equal(madeUnder(2, 2, told, words("en")), "Alarms re-run under version 2");
+  assert.equal(madeUnder("draft", 0, told, words("zh")), "告警按草稿重算：车场已满");
+});
+
+test("a draft is kept for the tab; what is no draft is none", () => {
+  const items = new Map();
+  const storage = { getItem: (k) => items.get(k) ?? null, setItem: (k, v) => items.set(k, v) };
+  assert.equal(kept(storage), null);
+  const draft = { name: "n", base: 2, rules: [{ id: "full" }] };
+  keep(draft, storage);
+  assert.deepEqual(kept(storage), draft);
+  for (const wrong of ["{", "{}", "null"]) {
+    items.set([...items.keys()][0], wrong);
+    assert.equal(kept(storage), null, wrong);
+  }
 });
 
 test("the day's curve ends at the instant shown", async () => {

@@ -1,7 +1,9 @@
 // The replay's buttons, fields, keys and banner: they read the player and tell it; none keeps a state of its own.
 
 import { span } from "./age.mjs";
+import { fill, h } from "./element.mjs";
 import { DAY_MS, fieldOf, midnight, parse, said } from "./moments.mjs";
+import { choiceOf, madeUnder } from "./rerun.mjs";
 import { words } from "./words.mjs";
 
 const HOUR_MS = 3_600_000;
@@ -28,10 +30,14 @@ class Controls {
       this.against.blur();
     });
     this.list = root.querySelector("#replay-differences");
+    this.rules = root.querySelector("#replay-rules");
     this.fields = Object.fromEntries(["from", "at", "to"].map((name) => [name, this.#field(name)]));
     this.#on(root, "click", (event) => {
       const button = event.target.closest("[data-do]");
+      const rules = event.target.closest("[data-rerun]");
+      if (button?.getAttribute("data-do") !== "rerun") this.rules.hidden = true;
       if (button) this.act(button.getAttribute("data-do"));
+      else if (rules) replay.setRerun(choiceOf(rules.getAttribute("data-rerun")));
       else if (event.target === this.keys) this.keys.hidden = true;
     });
     const range = root.querySelector("#replay-range");
@@ -61,7 +67,7 @@ class Controls {
       before: () => player.stepTransition(-1) || this.#say(this.words.noneBefore),
       next: () => player.stepTransition(1) || this.#say(this.words.noneNext),
       loop: () => (player.loop = !player.loop),
-      rerun: () => replay.setRerun(!replay.rerun),
+      rerun: () => this.#offerRules(),
       differences: () => (this.list.hidden = !this.list.hidden),
       incident: () => location.assign(`/incidents?lang=${this.language}&from=${player.from}&to=${player.to}`),
       keys: () => (this.keys.hidden = !this.keys.hidden),
@@ -80,8 +86,8 @@ class Controls {
     this.#press("loop", player.loop);
     this.#press("view-then", player.view === "then");
     this.#press("view-now", player.view === "now");
-    this.#press("rerun", this.replay.rerun !== null);
-    this.#put("#replay-rerun-said", this.replay.rerun ? w.rerunSaid : "");
+    this.#press("rerun", this.replay.choice !== null);
+    this.#put("#replay-rerun-said", this.#rerunSaid());
     const { against } = this.replay;
     this.#put("#replay-against-said", against ? w.comparedWith.replace("{at}", said(player.at - against)) : "");
     if (this.against.value !== String(against)) {
@@ -104,6 +110,39 @@ class Controls {
       const value = fieldOf(player[name]);
       if (document.activeElement !== field && field.value !== value) field.value = value;
     }
+  }
+
+  #rerunSaid() {
+    const { replay, words: w } = this;
+    const { rerun, choice, wrong } = replay;
+    if (!rerun) return choice === null ? wrong : w.rerunAsked;
+    const cut = rerun.told > rerun.transitions.length ? ` · ${fill(w.rerunCut, { n: rerun.transitions.length })}` : "";
+    return madeUnder(choice, rerun.version, replay, w) + cut;
+  }
+
+  /** The rules that alarms can be made under: as recorded, those in force, a draft, and every version. */
+  async #offerRules() {
+    this.rules.hidden = !this.rules.hidden;
+    if (this.rules.hidden) return;
+    const { replay, words: w } = this;
+    this.rules.replaceChildren(h("div", { class: "row" }, w.loading));
+    await replay.askVersions();
+    const { draft, versions } = replay;
+    const offer = (choice, name, ...cells) =>
+      h(
+        "button",
+        { type: "button", class: "replay-rules-row", "data-rerun": choice ?? "", "aria-pressed": String(choice === replay.choice) },
+        h("b", {}, name),
+        cells.map((cell) => h("span", { title: cell }, cell)),
+      );
+    const version = (n) => fill(w.version, { n });
+    this.rules.replaceChildren(
+      offer(null, w.recorded, w.recordedWhy),
+      offer("now", w.inForce, versions.length ? version(versions[0].version) : ""),
+      ...(draft ? [offer("draft", w.draft, fill(w.draftOf, { name: draft.name, n: draft.base }))] : []),
+      h("h3", {}, w.versions),
+      ...versions.map((v) => offer(v.version, version(v.version), said(v.at).slice(0, 16), v.author, v.reason)),
+    );
   }
 
   /** What is known now of this instant and was not then: how many, and a list of them. */
@@ -180,6 +219,7 @@ class Controls {
       Home: () => player.seek(player.from),
       End: () => player.seek(player.to - 1),
       l: () => this.act("loop"),
+      r: () => this.act("rerun"),
       t: () => this.replay.setView(player.view === "then" ? "now" : "then"),
       "?": () => this.act("keys"),
       Escape: () => this.#escape(),
@@ -194,7 +234,8 @@ class Controls {
 
   /** What lies on top goes first. */
   #escape() {
-    if (!this.keys.hidden) this.keys.hidden = true;
+    const open = [this.keys, this.rules].find(({ hidden }) => !hidden);
+    if (open) open.hidden = true;
     else this.replay.leave();
   }
 

@@ -6,11 +6,12 @@ import { at as valueAt, text } from "./bind.mjs";
 import { Chunks } from "./chunks.mjs";
 import { createControls } from "./controls.mjs";
 import { painted, recoloured } from "./difference.mjs";
+import { kept } from "./draft.mjs";
 import { read } from "./feed.mjs";
 import { addressOf, DAY_MS, parse } from "./moments.mjs";
 import { LEAST, MOST, Player } from "./player.mjs";
 import { decodeChunk, PlayedZone } from "./replay-frames.mjs";
-import { Rerun } from "./rerun.mjs";
+import { choiceOf, questionOf, Rerun } from "./rerun.mjs";
 import { createTimeline } from "./timeline.mjs";
 import { Trend } from "./trend.mjs";
 import { words } from "./words.mjs";
@@ -29,7 +30,10 @@ export function replaySource(options) {
 
 class Replay {
   timeline = null; // what the time line draws
-  rerun = null; // the alarms re-run, when they are asked for
+  choice = null; // the rules that alarms are re-run under: null for as recorded, "now", "draft" or a version's number
+  rerun = null; // the alarms re-run, once they are there
+  wrong = ""; // why they are not
+  versions = []; // of the rules, the newest first
   differences = null; // what is known now and was not then, at the instant where it stands still
   untold = true; // whether the tiles are not those of the clock
   #trouble = { why: "", at: 0 }; // what could not be had
@@ -49,6 +53,7 @@ class Replay {
   #address = "";
   #was = ""; // the instant that was last seen standing still
   #lines = 0; // numbers the time lines
+  #reruns = 0; // numbers the re-runs: an answer to an older choice is dropped
 
   constructor({ root, directory, language, wall, tell }) {
     Object.assign(this, { root, directory, language, wall, tell });
@@ -78,6 +83,7 @@ class Replay {
     this.line = createTimeline(root.querySelector("#replay-line"), { language, replay: this });
     this.controls = createControls(root, { language, replay: this });
     this.#askTimeline();
+    this.setRerun(choiceOf(asked.get("rerun")));
     this.#askTrend();
     this.#next();
   }
@@ -115,12 +121,40 @@ class Replay {
     this.#askTimeline();
   }
 
-  /** The alarms that the rules in force today make of this range, or again those recorded. */
-  async setRerun(on) {
+  /** The draft of the thresholds page, where this tab was opened from it. */
+  get draft() {
+    return kept();
+  }
+
+  /** The alarms as the rules of a choice would have made them; null: as they were recorded. */
+  async setRerun(choice) {
+    const asked = ++this.#reruns;
     this.rerun = null;
-    if (on) await this.#askRerun();
+    this.choice = choice;
+    this.wrong = this.#mayNot(choice);
+    if (this.wrong) this.choice = null;
     this.#repaint();
-    await this.#askTimeline();
+    if (this.choice !== null) await this.#askRerun(asked);
+    if (asked !== this.#reruns) return;
+    this.#exact = ""; // the address is to say it
+    this.#repaint();
+    this.#layLine();
+  }
+
+  #mayNot(choice) {
+    const w = words(this.language);
+    if (Number.isNaN(choice)) return w.rerunWrong;
+    if (choice === "draft" && !this.draft) return w.rerunNoDraft;
+    return choice !== null && this.player.to - this.player.from > RERUN_MOST ? w.rerunMost : "";
+  }
+
+  /** Every version of the rules, for a choice among them. */
+  async askVersions() {
+    try {
+      this.versions = (await read(`/api/v1/rules/versions?lang=${this.language}`, { signal: this.#abort.signal })).versions;
+    } catch (error) {
+      if (error.name !== "AbortError") this.#refused(error.message);
+    }
   }
 
   /** Compare with the same time so many ms before; 0 ends it. */
@@ -180,8 +214,8 @@ class Replay {
     if (this.#rangeAt && now - this.#rangeAt > RANGE_MS) {
       this.#rangeAt = 0;
       this.#askTrend();
-      if (this.rerun) this.setRerun(true);
-      else this.#askTimeline();
+      if (this.choice !== null) this.setRerun(this.choice);
+      this.#askTimeline();
     }
     this.#still(now);
   }
@@ -297,9 +331,18 @@ class Replay {
       // the range may have moved on meanwhile
       if (from !== this.player.from || to !== this.player.to || view !== this.player.view) return;
       if (found.end < to - 1) this.player.setRange(from, found.end);
-      this.timeline = { ...(this.rerun ? this.rerun.over(found) : found), version: ++this.#lines };
-      this.player.transitions = this.timeline.transitions.map(([at]) => at);
+      this.#recorded = found;
+      this.#layLine();
     });
+  }
+
+  #recorded = null; // the time line as the server tells it
+
+  /** The time line with the alarms that are shown: those recorded, or those re-run. */
+  #layLine() {
+    if (!this.#recorded) return;
+    this.timeline = { ...(this.rerun ? this.rerun.over(this.#recorded) : this.#recorded), version: ++this.#lines };
+    this.player.transitions = this.timeline.transitions.map(([at]) => at);
   }
 
   async #askTrend() {
@@ -311,19 +354,23 @@ class Replay {
     }
   }
 
-  async #askRerun() {
-    const { from, to } = this.player;
-    if (to - from > RERUN_MOST) return this.#refused(words(this.language).rerunMost);
-    const body = JSON.stringify({ from: String(Math.floor(from)), to: String(Math.floor(to)) });
-    const how = { method: "POST", body, headers: { "Content-Type": "application/json" } };
-    const take = (found) => (this.rerun = new Rerun(found, this.directory, this.language));
-    return this.#ask(`rerun?lang=${this.language}`, take, how);
+  async #askRerun(asked) {
+    const body = JSON.stringify(questionOf(this.choice, this.draft, this.player.from, this.player.to));
+    const how = { method: "POST", body, headers: { "Content-Type": "application/json" }, signal: this.#abort.signal };
+    try {
+      const [found] = await Promise.all([read(`/api/v1/replay/rerun?lang=${this.language}`, how), this.askVersions()]);
+      if (asked === this.#reruns) this.rerun = new Rerun(found, this.directory, this.language);
+    } catch (error) {
+      if (asked !== this.#reruns || error.name === "AbortError") return;
+      this.choice = null;
+      this.wrong = error.message;
+    }
   }
 
   /** What the server says at an address of the replay, to `take`; what it refuses is kept to be shown. */
-  async #ask(what, take, how = {}) {
+  async #ask(what, take) {
     try {
-      take(await read(`/api/v1/replay/${what}`, { ...how, signal: this.#abort.signal }));
+      take(await read(`/api/v1/replay/${what}`, { signal: this.#abort.signal }));
     } catch (error) {
       if (error.name !== "AbortError") this.#refused(error.message);
     }
@@ -333,6 +380,7 @@ class Replay {
     const { from, to, at, speed, view } = this.player;
     const query = new URLSearchParams({ from: addressOf(from), to: addressOf(to), at: addressOf(at), speed, view, lang: this.language });
     if (this.against) query.set("against", this.against / 1000);
+    if (this.choice !== null) query.set("rerun", this.choice);
     const address = `${location.pathname}?${query}`;
     if (address === this.#address) return;
     this.#address = address;

@@ -1,14 +1,39 @@
-// Alarms that were re-run: what the rules in force today make of the past, laid over what was recorded, and marked as such.
+// Alarms that were re-run: what the rules in force, of a saved version or of a draft make of the past, laid over what was
+// recorded, and marked as such.
 //
 // From the transitions (twin.alerts, in the order of time) to the alarms open at an instant: forward it applies what came
 // since, back it begins again.
 
 import { ageText } from "./age.mjs";
+import { fill } from "./element.mjs";
+import { said } from "./moments.mjs";
 import { words } from "./words.mjs";
 
 const SHOWN = 6; // as many as the wall's list has room for
 const NAMES = ["", "blue", "yellow", "orange", "red"];
 const SHAPES = ["", "●", "▲", "◆", "■"]; // as views/wall.py has them
+
+/** The rules that an address asks for: null for none, "now" for those in force, "draft", a version's number; else NaN. */
+export function choiceOf(text) {
+  if (!text) return null;
+  if (text === "now" || text === "draft") return text;
+  return /^[1-9]\d{0,8}$/.test(text) ? Number(text) : NaN;
+}
+
+/** What the server is to be asked for a choice. */
+export function questionOf(choice, draft, from, to) {
+  const range = { from: String(Math.floor(from)), to: String(Math.floor(to)) };
+  if (choice === "draft") return { ...range, rules: draft.rules };
+  return choice === "now" ? range : { ...range, version: choice };
+}
+
+/** Under which rules the alarms shown were made, with who saved them and when, as far as that is known. */
+export function madeUnder(choice, version, { draft, versions }, w) {
+  if (choice === "draft") return fill(w.rerunDraft, { name: draft.name });
+  const saved = versions.find((v) => v.version === version);
+  const by = saved ? `${saved.author} ${said(saved.at).slice(0, 10)}` : "";
+  return fill(choice === "now" ? w.rerunNow : w.rerunVersion, { n: version }) + (by && ` · ${by}`);
+}
 
 export class Rerun {
   open = new Map(); // "rule subject" → { rule, subject, level, opened, unknown }
@@ -16,8 +41,8 @@ export class Rerun {
   #levels; // by device, the worst of its alarms
 
   /** @param {{transitions: object[], names: Record<string, string>}} found as /api/v1/replay/rerun tells */
-  constructor({ transitions, names }, { devices }, language) {
-    Object.assign(this, { transitions, names, devices, language, words: words(language) });
+  constructor({ transitions, names, version, told = transitions.length }, { devices }, language) {
+    Object.assign(this, { transitions, names, version, told, devices, language, words: words(language) });
     this.index = new Map(devices.map(({ id }, i) => [id, i]));
     this.#levels = new Uint8Array(devices.length);
     this.at = -Infinity;

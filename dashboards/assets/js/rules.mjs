@@ -2,8 +2,10 @@
 // right. The server validates, compares and saves; here is what is being edited, and what is shown of it.
 
 import { ask, latest } from "./ask.mjs";
+import { keep } from "./draft.mjs";
 import { fill, h } from "./element.mjs";
 import { LevelChart } from "./levels.mjs";
+import { addressOf, DAY_MS } from "./moments.mjs";
 import { freeId, handles, LEVELS, plain, put, rebased, replaced, same, whole } from "./rule.mjs";
 import { askConflict, askImport, askReason, askVersion, dialog } from "./rules_dialogs.mjs";
 import { choicesOf, domainsOf, Form } from "./rules_form.mjs";
@@ -73,6 +75,7 @@ class Rules {
     this.outcome = new Outcome(this.words, this.language, {
       onDays: (days) => ((this.days = days), (this.at = null), this.#ask(), this.#values()),
       onPick: (device, at) => this.#show(device, at),
+      onReplay: () => this.replay(),
     });
     this.#frame();
     this.#list();
@@ -249,6 +252,7 @@ class Rules {
     this.saveButton.disabled = !this.may || !this.dirty || this.problems.length > 0;
     this.undoButton.disabled = !this.dirty;
     this.removeButton.disabled = !this.may || this.base === null;
+    this.outcome.replay.disabled = this.problems.length > 0;
     for (const place of this.body.querySelectorAll(".rules-wrong")) place.textContent = "";
     const left = [];
     for (const p of this.problems) {
@@ -341,6 +345,17 @@ class Rules {
     const data = body.device ? { ...body } : { at: [], values: [] };
     this.chart.show(data, this.rule.when[this.term], this.#was(), this.#about());
     this.outcome.strip(this.own, this.outcome.last?.own, this.window);
+  }
+
+  /** The day in the chart, replayed with the alarms of this draft, in a tab of its own: here nothing is lost. */
+  replay() {
+    const { begin, end } = this.window ?? { begin: Date.now() - DAY_MS, end: Date.now() };
+    const at = Math.min(Math.max(Math.round(this.at ?? begin), begin), end - 1);
+    const query = new URLSearchParams({ from: addressOf(begin), to: addressOf(end), at: addressOf(at), lang: this.language });
+    query.set("rerun", this.dirty ? "draft" : "now");
+    const rules = replaced(this.book.rules, this.base?.id ?? this.rule.id, plain(this.rule));
+    if (this.dirty) keep({ name: this.said(this.rule.name) || this.rule.id, base: this.book.version, rules });
+    window.open(`/replay?${query}`);
   }
 
   // ---------------------------------------------------------------- save, and what else changes the book

@@ -13,7 +13,7 @@ export class Outcome {
   last = null;
   by = "subject";
 
-  constructor(words, language, { onDays, onPick }) {
+  constructor(words, language, { onDays, onPick, onReplay }) {
     this.words = words;
     this.onPick = onPick;
     const zone = { timeZone: "Asia/Shanghai" };
@@ -29,8 +29,9 @@ export class Outcome {
       { class: "rules-chips" },
       RANGES.map((n) => h("button", { type: "button", "aria-pressed": String(n === 7), "data-days": n, onclick: () => (this.#range(n), onDays(n)) }, fill(words.daysLong, { n }))),
     );
+    this.replay = h("button", { type: "button", class: "rules-button", "data-do": "replay", title: words.replayHint, onclick: onReplay }, words.replay);
     this.body = h("div", { class: "rules-outcome-body" });
-    this.element = h("section", { class: "desk-panel rules-outcome", "aria-label": words.back }, h("div", { class: "rules-bar" }, h("h2", {}, words.back), this.state, h("span", { class: "rules-push" }), this.ranges), this.bar, this.body);
+    this.element = h("section", { class: "desk-panel rules-outcome", "aria-label": words.back }, h("div", { class: "rules-bar" }, h("h2", {}, words.back), this.state, h("span", { class: "rules-push" }), this.replay, this.ranges), this.bar, this.body);
   }
 
   #range(n) {
