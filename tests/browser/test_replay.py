@@ -184,19 +184,35 @@ def said(visit: Replay, text: str) -> None:
 
 
 def test_alarms_are_re_run_under_an_old_version_and_under_a_draft(browser: Browser, past: Past) -> None:
-    """Version 2 has one rule fewer; the draft comes from the thresholds page, where that rule is changed and not saved."""
-    client = past.twin.client("engineer")
+    """The draft has one rule switched off and is not saved; version 2 is without it."""
+    full = "gaoxin.source.rerun.transitions.filter(t => t.rule === 'parking-full').length"
+    thresholds = Visit(browser, f"{past.twin.url}/rules?rule=parking-full&lang=zh")
+    editor = thresholds.page
+    editor.locator(".rules-totals").wait_for(timeout=60_000)
+    editor.locator(".rules-enabled input").uncheck()
+    with editor.expect_popup() as opened:
+        editor.click("[data-do=replay]")
+    page = opened.value
+    page.wait_for_function("window.gaoxin?.source?.rerun", timeout=SLOW_MS)
+    assert page.locator("#replay-rerun-said").inner_text() == "告警按草稿重算：车场已满"
+    assert page.evaluate("gaoxin.source.rerun.transitions.length") > page.evaluate(full) == 0
+    assert "parking" not in page.url, "a draft is in no address"
+    page.close()
+    assert "未保存" in editor.locator(".rules-state").inner_text(), "and nothing of it is lost"
+    editor.close()
+
     book = past.ask("rules").json()
     fewer = [rule for rule in book["rules"] if rule["id"] != "parking-full"]
-    saved = client.put("/api/v1/rules", json={"rules": fewer, "base": book["version"], "reason": "车位告警另行处理"})
-    assert saved.status_code == 200, saved.text
-    full = "[...gaoxin.source.rerun.open.values()].filter(a => a.rule === 'parking-full').length"
-    at = max(f["ended"] for f in past.facts("S05")) - 5 * MINUTE
-    visit = Replay(browser, past, at, "&rerun=99")
+    reason = "车位告警另行处理"
+    with past.twin.client("engineer") as client:
+        saved = client.put("/api/v1/rules", json={"rules": fewer, "base": book["version"], "reason": reason})
+        assert saved.status_code == 200, saved.text
+    visit = Replay(browser, past, max(f["ended"] for f in past.facts("S05")) - 5 * MINUTE, "&rerun=99")
     page = visit.page
-    said(visit, "规则没有第 99 版")
+    said(visit, "没有第 99 版规则")
     page.click("[data-do=rerun]")
-    page.locator("[data-rerun='2']", has_text="车位告警另行处理").click()
+    assert page.locator("[data-rerun=draft]").count() == 0, "a draft is only in the tab of its author"
+    page.locator("[data-rerun='2']", has_text=reason).click()
     said(visit, "告警按第 2 版规则重算")
     assert page.evaluate(full) == 0
     page.wait_for_function("location.search.includes('rerun=2')")
@@ -205,7 +221,6 @@ def test_alarms_are_re_run_under_an_old_version_and_under_a_draft(browser: Brows
     said(visit, "告警按第 1 版规则重算 · gaoxin")
     assert page.evaluate(full) > 0
     page.close()
-    rules = Visit(browser, f"{past.twin.url}/rules?rule=parking-road&lang=zh")
 
 
 def test_nobody_takes_it_for_the_present_and_the_address_can_be_sent_on(browser: Browser, past: Past) -> None:
