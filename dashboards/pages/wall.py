@@ -35,6 +35,7 @@ def layout(
             html.Div(_bound("ingest.text", "wall-ingest", tone="ingest.tone"), role="alert", className="wall-alert"),
             html.Div([_left(_), _centre(_, language), _right(_)], className="wall-body"),
             *below,
+            html.Div(id="wall-hover", className="wall-hover", hidden=True),
         ],
         id="wall",
         className="wall",

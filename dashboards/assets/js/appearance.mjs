@@ -5,6 +5,8 @@ import { NO_BAND, UNKNOWN } from "./frame.mjs";
 export const GREY = "#6b7684"; // silent, or never heard
 export const LEVEL_COLOURS = ["#000000", "#3d8bff", "#ffd43b", "#ff8c2e", "#ff3b4e"]; // none, then 蓝 黄 橙 红
 
+export const SHAPES = ["", "●", "▲", "◆", "■"]; // of the levels, as views/wall.py has them
+
 /**
  * @param {{kind: string, domain: string}} device
  * @returns {{colour: string, band: number, level: number, known: boolean}} `band` -1 where there is none

@@ -1,8 +1,8 @@
 // The panel of one device: what it is, its exact last values, and a day of one metric.
 
-import { ageText } from "./age.mjs";
 import { MISSING } from "./bind.mjs";
 import { dispose, draw } from "./charts.mjs";
+import { stateSaid, valueSaid } from "./exact.mjs";
 import { unit, words } from "./words.mjs";
 
 const REFRESH_MS = 10_000;
@@ -131,13 +131,10 @@ class Detail {
     return this.index !== null && this.devices[this.index].id === id;
   }
 
-  #showValues({ observation, state, band, now }) {
-    const heard = observation ? `${this.words.observed} ${ageText((now ?? Date.now()) - observation.at, this.language)}` : "";
-    this.#say([this.words[state], band?.label, heard].filter(Boolean).join(" · "), state === "known" ? "" : "none", band?.colour);
-    for (const [name, { value, metric }] of this.cells) {
-      const exact = observation?.values?.[name];
-      value.textContent = Number.isFinite(exact) ? exact.toFixed(metric.decimals) : MISSING;
-    }
+  #showValues(found) {
+    const { observation, state, band } = found;
+    this.#say(stateSaid(found, found.now ?? Date.now(), this.words, this.language), state === "known" ? "" : "none", band?.colour);
+    for (const { value, metric } of this.cells.values()) value.textContent = valueSaid(observation, metric);
     this.element.toggleAttribute("data-unknown", state !== "known");
   }
 

@@ -1,6 +1,7 @@
 // The wall's source of the present: the live feed and the zone that it keeps up to date.
 //
 // A source is what a wall shows. It has the `zone`, the time `now()`, a device's exact values and its history, and `stop`;
+// `moving` where its time passes so fast that exact values are not worth asking for;
 // what comes it tells through `frame(changed)`, `view(view)` and `state({link, reason, age})`.
 
 import { decode, Zone } from "./frame.mjs";
@@ -42,7 +43,7 @@ export function liveSource({ directory, language, tell }) {
     zone,
     now: feed.now,
     stop: feed.stop,
-    device: ({ id }) => read(`/api/v1/devices/${encodeURIComponent(id)}?lang=${language}`),
+    device: ({ id }, { signal } = {}) => read(`/api/v1/devices/${encodeURIComponent(id)}?lang=${language}`, { signal }),
     history: ({ id }, metric) => read(`/api/v1/history?${new URLSearchParams({ device: id, metric, points: POINTS })}`),
   };
 }

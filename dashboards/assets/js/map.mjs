@@ -114,6 +114,13 @@ class ZoneMap {
     if (this.ready) this.#applySelection();
   }
 
+  /** The index of the device under a point of the screen; null where there is none. */
+  under(clientX, clientY) {
+    const box = this.canvas.getBoundingClientRect();
+    const scale = this.#scale();
+    return this.#deviceAt({ x: (clientX - box.left) / scale, y: (clientY - box.top) / scale });
+  }
+
   /** Whether a device is on the right half of the map as it is seen now. */
   isRight(index) {
     if (!this.map) return false;

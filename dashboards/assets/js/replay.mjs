@@ -172,12 +172,17 @@ class Replay {
     location.assign(`/?lang=${this.language}`);
   }
 
-  /** A device as it was at the instant shown. */
-  async device({ id }) {
+  /** Whether the instant shown may be another one at the next picture. */
+  get moving() {
+    return this.player.playing || this.#exact === "";
+  }
+
+  /** A device as it was at the instant shown, or so many ms before it. */
+  async device({ id }, { signal, before = 0 } = {}) {
     const { at, view } = this.player;
-    const at_ = Math.floor(at);
+    const at_ = Math.floor(at) - before;
     const query = new URLSearchParams({ at: at_, view, devices: id, lang: this.language });
-    const found = await read(`/api/v1/replay/values?${query}`);
+    const found = await read(`/api/v1/replay/values?${query}`, { signal });
     return { ...found.devices[0], device: { id }, now: at_ };
   }
 
@@ -274,6 +279,7 @@ class Replay {
       this.#was = here;
       this.#exact = "";
       this.differences = null;
+      this.wall.hover?.stir();
       // an exact view of a later instant does not stand for an earlier one
       if (this.#told?.at > at) this.#view ??= this.#held;
       if (!playing) this.#movedAt = now;
@@ -286,6 +292,7 @@ class Replay {
       this.#exact = here;
       this.#keepAddress();
       this.wall.detail?.refresh();
+      this.wall.hover?.settle();
       this.#askExact(Math.floor(at), view, here);
     }
   }

@@ -5,13 +5,13 @@
 // since, back it begins again.
 
 import { ageText } from "./age.mjs";
+import { SHAPES } from "./appearance.mjs";
 import { fill } from "./element.mjs";
 import { said } from "./moments.mjs";
 import { words } from "./words.mjs";
 
 const SHOWN = 6; // as many as the wall's list has room for
 const NAMES = ["", "blue", "yellow", "orange", "red"];
-const SHAPES = ["", "●", "▲", "◆", "■"]; // as views/wall.py has them
 
 /** The rules that an address asks for: null for none, "now" for those in force, "draft", a version's number; else NaN. */
 export function choiceOf(text) {

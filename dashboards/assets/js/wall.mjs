@@ -9,6 +9,7 @@ import { dispose, draw } from "./charts.mjs";
 import { createDetail } from "./detail.mjs";
 import { liveSource } from "./feed.mjs";
 import { backoff } from "./live.mjs";
+import { createHover } from "./hover.mjs";
 import { createMap } from "./map.mjs";
 import { replaySource } from "./replay.mjs";
 import { words } from "./words.mjs";
@@ -35,6 +36,8 @@ class Wall {
   zone = null;
   map = null;
   detail = null;
+  hover = null;
+  painted = null; // the zone as the map shows it
   view = {};
   source = null;
   #clean = [];
@@ -61,6 +64,7 @@ class Wall {
     for (const undo of this.#clean) undo();
     this.map?.destroy();
     this.detail?.destroy();
+    this.hover?.destroy();
     for (const element of this.root.querySelectorAll("[data-chart]")) {
       dispose(element);
       forget(element);
@@ -110,6 +114,17 @@ class Wall {
         onSelect: select,
       });
     }
+    const card = this.#part("wall-hover");
+    if (card && this.map) {
+      this.hover = createHover(card, { ...directory, language: this.language, chosen: () => this.detail?.index ?? null });
+      this.hover.watch(place, {
+        under: (x, y) => this.map.under(x, y),
+        look: (index) => ({ known: this.zone.known(index), band: this.zone.band(index), level: this.painted?.level(index) ?? 0 }),
+        moving: () => this.source.moving === true,
+        now: () => this.now(),
+        ask: (device, signal) => this.source.device(device, { signal }),
+      });
+    }
     this.#toggles();
     this.#on(this.root, "click", (event) => {
       const row = event.target.closest("[data-device]");
@@ -121,7 +136,11 @@ class Wall {
       language: this.language,
       wall: this,
       tell: {
-        frame: (changed, zone = this.source.zone) => this.map?.update(changed, zone),
+        frame: (changed, zone = this.source.zone) => {
+          this.painted = zone;
+          this.map?.update(changed, zone);
+          this.hover?.changed(changed);
+        },
         view: (view) => this.#view(view),
         state: (state) => this.#show(state),
         clock: () => this.#second(),
@@ -175,6 +194,7 @@ class Wall {
   #second() {
     const now = new Date(this.now());
     this.ages.tick(now.getTime());
+    this.hover?.tick();
     const place = this.#part("wall-clock");
     if (!place) return;
     const [date, time] = clock(now, this.language);
