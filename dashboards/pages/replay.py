@@ -70,11 +70,18 @@ def _dock(_: Translate) -> html.Footer:
                 _button("view-then", _("As known then"), _("As known then")),
                 _button("view-now", _("As known now"), _("As known now")),
                 _button("differences", "…", _("What is known now and was not then")),
-                _button("rerun", f"{_('Re-run alarms')} ▾", _("What other rules make of this range")),
+                _button("rerun", f"{_('Re-run')} ▾", _("What other rules make of this range")),
             ],
             className="replay-group replay-views",
         ),
-        _choice("replay-against", _("Compare")),
+        html.Div(
+            [
+                _choice("replay-against", _("Compare")),
+                _button("compare-difference", _("Diff"), _("One map: how much higher or lower than then")),
+                _button("compare-side", _("Side"), _("Two maps side by side")),
+            ],
+            className="replay-group replay-compare",
+        ),
         _choice("replay-range", _("Range"), ranges),
         html.Div(
             [_moment("from", _("Start")), _moment("at", _("Shown")), _moment("to", _("End"))],

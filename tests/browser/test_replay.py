@@ -194,7 +194,7 @@ def test_alarms_are_re_run_under_an_old_version_and_under_a_draft(browser: Brows
         editor.click("[data-do=replay]")
     page = opened.value
     page.wait_for_function("window.gaoxin?.source?.rerun", timeout=SLOW_MS)
-    assert page.locator("#replay-rerun-said").inner_text() == "告警按草稿重算：车场已满"
+    assert page.locator("#replay-rerun-said").inner_text() == "告警按草稿重算：停车场已满"
     assert page.evaluate("gaoxin.source.rerun.transitions.length") > page.evaluate(full) == 0
     assert "parking" not in page.url, "a draft is in no address"
     page.close()

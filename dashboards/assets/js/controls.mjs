@@ -60,6 +60,7 @@ class Controls {
   act(what) {
     const { player, replay } = this;
     if (what.startsWith("view-")) return replay.setView(what.slice(5));
+    if (what.startsWith("compare-")) return replay.setCompare(what.slice(8));
     const acts = {
       play: () => (player.playing ? player.pause() : player.play()),
       back: () => player.step(-1),
@@ -86,6 +87,8 @@ class Controls {
     this.#press("loop", player.loop);
     this.#press("view-then", player.view === "then");
     this.#press("view-now", player.view === "now");
+    this.#press("compare-difference", this.replay.compare === "difference");
+    this.#press("compare-side", this.replay.compare === "side");
     this.#press("rerun", this.replay.choice !== null);
     this.#put("#replay-rerun-said", this.#rerunSaid());
     const { against } = this.replay;

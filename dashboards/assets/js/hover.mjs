@@ -134,8 +134,8 @@ class Hover {
     this.#abort = this.#found = null;
     this.index = index;
     this.#lens = lens;
-    this.#draw();
-    if (!lens.moving()) this.#ask();
+    if (lens.moving()) this.#draw();
+    else this.#ask();
     return undefined;
   }
 
@@ -145,6 +145,7 @@ class Hover {
     this.#abort?.abort();
     const { signal } = (this.#abort = new AbortController());
     this.#asked = performance.now();
+    if (!this.#found) this.#draw();
     try {
       const found = await this.#lens.ask(this.devices[this.index], signal);
       if (signal.aborted) return;
@@ -170,7 +171,7 @@ class Hover {
     this.state.style.setProperty("--band", class_?.colour ?? "transparent");
     const value = (metric) => [
       h("span", { class: "hover-label" }, metric.label),
-      h("b", {}, valueSaid(this.#found?.observation, metric), h("small", {}, unit(metric.unit, language))),
+      h("b", {}, this.#found ? valueSaid(this.#found.observation, metric) : "…", h("small", {}, unit(metric.unit, language))),
     ];
     this.element.replaceChildren(
       h("div", { class: "hover-head" }, h("b", {}, device.name), level ? alarm : null),

@@ -21,7 +21,8 @@ const RETRY_MS = 60_000;
 /**
  * @param {HTMLElement} element
  * @param {{layers: Record<string, string>, devices: object[], kinds: object, domains: object, language: string,
- *   onSelect: (index: number | null) => void}} options `layers`: name → GeoJSON URL
+ *   onSelect: (index: number | null) => void, lead?: () => object | null}} options `layers`: name → GeoJSON URL; `lead`: the
+ *   camera to begin with, and after a change of size, instead of the whole zone's
  */
 export function createMap(element, options) {
   return new ZoneMap(element, options);
@@ -30,6 +31,7 @@ export function createMap(element, options) {
 class ZoneMap {
   map = null;
   ready = false;
+  onMove = () => {}; // the camera has moved
   #data = null; // the layers the page itself reads: outline and districts
   #zone = null;
   #shown; // the appearance key each device was last painted with
@@ -43,8 +45,8 @@ class ZoneMap {
   #timers = new Set();
   #gone = false;
 
-  constructor(element, { layers, devices, kinds, domains, language, onSelect }) {
-    Object.assign(this, { element, layers, devices, kinds, domains, language, onSelect });
+  constructor(element, { layers, devices, kinds, domains, language, onSelect, lead = () => null }) {
+    Object.assign(this, { element, layers, devices, kinds, domains, language, onSelect, lead });
     this.words = words(language);
     this.#shown = new Int16Array(devices.length).fill(-1);
     element.replaceChildren();
@@ -153,6 +155,24 @@ class ZoneMap {
     }
   }
 
+  /** Where the map is seen from; null before there is one. `moved`: somebody took it there. */
+  get camera() {
+    const { map } = this;
+    return map && { center: map.getCenter(), zoom: map.getZoom(), bearing: map.getBearing(), pitch: map.getPitch(), moved: this.#moved };
+  }
+
+  /** Take the camera of another map. */
+  follow({ moved, ...camera }) {
+    this.#moved = moved;
+    this.map?.jumpTo(camera);
+  }
+
+  #frame() {
+    const camera = this.lead();
+    if (camera) this.follow(camera);
+    else this.resetView();
+  }
+
   /** Sways slowly about the standard bearing. */
   orbit(on) {
     clearInterval(this.#orbit);
@@ -231,7 +251,7 @@ class ZoneMap {
     }
     this.#listen(this.map);
     this.#fitScale();
-    this.resetView();
+    this.#frame();
   }
 
   #listen(map) {
@@ -266,6 +286,7 @@ class ZoneMap {
       else map.once("idle", painted);
     });
     map.on("click", ({ point }) => this.onSelect(this.#deviceAt(point)));
+    map.on("move", () => this.onMove());
     map.on("movestart", ({ originalEvent }) => {
       if (originalEvent) this.#moved = true;
     });
@@ -397,7 +418,7 @@ class ZoneMap {
     if (!this.map) return;
     this.map.setPixelRatio(devicePixelRatio * scale);
     this.map.resize();
-    if (!this.#moved) this.resetView();
+    if (!this.#moved) this.#frame();
   }
 
   #tools() {

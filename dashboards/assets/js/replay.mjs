@@ -3,12 +3,13 @@
 // While it plays nothing is asked of the page's server but chunks; when it stands still, the exact view of its instant.
 
 import { at as valueAt, text } from "./bind.mjs";
+import { Beside } from "./beside.mjs";
 import { Chunks } from "./chunks.mjs";
 import { createControls } from "./controls.mjs";
 import { painted, recoloured } from "./difference.mjs";
 import { kept } from "./draft.mjs";
 import { read } from "./feed.mjs";
-import { addressOf, DAY_MS, parse } from "./moments.mjs";
+import { addressOf, DAY_MS, parse, said } from "./moments.mjs";
 import { LEAST, MOST, Player } from "./player.mjs";
 import { decodeChunk, PlayedZone } from "./replay-frames.mjs";
 import { choiceOf, questionOf, Rerun } from "./rerun.mjs";
@@ -39,6 +40,10 @@ class Replay {
   #trouble = { why: "", at: 0 }; // what could not be had
   against = 0; // ms before, when the day is compared with another
   other = null; // the zone of that time
+  compare = "difference"; // how: one map with the difference, or both "side" by side
+  #beside = null; // the map of that time
+  #otherView = null; // the view of that time
+  #otherChanged = []; // devices to be painted there
   applied = []; // ms that the last frames took to apply, for the measurements
   #view = null; // the newest view, until it is drawn
   #told = null; // the view that is drawn
@@ -71,14 +76,18 @@ class Replay {
       to,
       at: Number.isFinite(at) ? at : from,
       speed: Number(asked.get("speed")) || 60,
-      frame: (changed) => this.#changed.push(...changed),
+      frame: (changed, track) => {
+        if (!track || this.compare === "difference") this.#changed.push(...changed);
+        else this.#otherChanged.push(...changed);
+      },
       told: (view, track) => {
-        if (track > 0) return this.#otherView(view);
+        if (track > 0) return this.#takeOther(view);
         this.untold = view === null;
         this.#held = this.#view = view;
         return undefined;
       },
     });
+    this.compare = asked.get("compare") === "side" ? "side" : "difference";
     this.setAgainst((Number(asked.get("against")) || 0) * 1000);
     this.line = createTimeline(root.querySelector("#replay-line"), { language, replay: this });
     this.controls = createControls(root, { language, replay: this });
@@ -102,6 +111,7 @@ class Replay {
 
   stop() {
     cancelAnimationFrame(this.#frame);
+    this.#beside?.destroy();
     this.#abort.abort();
     this.chunks.clear();
     this.controls.destroy();
@@ -164,7 +174,41 @@ class Replay {
     this.other = ms ? new PlayedZone(devices.length, digest) : null;
     this.player.setTracks([{ offset: 0, zone: this.zone }, ...(ms ? [{ offset: -ms, zone: this.other }] : [])]);
     this.root.toggleAttribute("data-against", ms > 0);
-    this.wall.map?.recolour(ms ? recoloured(kinds) : kinds);
+    this.#otherView = null;
+    this.#beside?.destroy();
+    this.#beside = null;
+    this.#lay();
+  }
+
+  /** "difference" or "side". */
+  setCompare(how) {
+    this.compare = how;
+    this.#exact = ""; // the address is to say it
+    this.#lay();
+  }
+
+  /** The maps as the comparison wants them. */
+  #lay() {
+    const { kinds } = this.directory;
+    const { wall, other } = this;
+    const how = other ? this.compare : "";
+    const side = how === "side" && wall.map;
+    if (how) this.root.setAttribute("data-compare", how);
+    else this.root.removeAttribute("data-compare");
+    if (!side) {
+      this.#beside?.destroy();
+      this.#beside = null;
+    } else if (!this.#beside) {
+      const lens = {
+        look: (i) => ({ known: other.known(i), band: other.band(i), level: other.level(i) }),
+        moving: () => this.moving,
+        now: () => Math.floor(this.player.at) - this.against,
+        ask: (device, signal) => this.device(device, { signal, before: this.against }),
+      };
+      this.#beside = new Beside({ wall, directory: this.directory, language: this.language, zone: other, lens });
+      if (this.#otherView) this.#beside.take(this.#otherView);
+    }
+    wall.map?.recolour(how === "difference" ? recoloured(kinds) : kinds);
     this.#repaint();
   }
 
@@ -229,7 +273,7 @@ class Replay {
 
   #repaint() {
     const n = this.zone.values.length;
-    const own = !this.rerun && !this.other;
+    const own = !this.rerun && !this.#mixed;
     this.#painted = own ? this.zone : { values: new Uint8Array(n), status: new Uint8Array(n), level: (i) => this.#painted.status[i] & 15 };
     this.#changed.push(...this.zone.values.keys());
     this.#view ??= this.#told;
@@ -245,18 +289,30 @@ class Replay {
     if (this.#painted !== this.zone) for (const i of changed) this.#compose(i);
     if (changed.length) this.tell.frame(changed, this.#painted);
     this.#changed = [];
+    if (this.#beside) {
+      if (this.#otherChanged.length) this.#beside.update(this.#otherChanged);
+      this.#beside.label(said(this.player.at), said(this.player.at - this.against));
+    }
+    this.#otherChanged = [];
+  }
+
+  /** Whether the map shows the difference of two times. */
+  get #mixed() {
+    return this.other !== null && this.compare === "difference";
   }
 
   #compose(i) {
     const { values, status } = this.zone;
     const level = this.rerun ? this.rerun.level(i) : this.zone.level(i);
-    const [value, look] = this.other ? painted(values[i], this.other.values[i], level) : [values[i], (status[i] & 0xf0) | level];
+    const [value, look] = this.#mixed ? painted(values[i], this.other.values[i], level) : [values[i], (status[i] & 0xf0) | level];
     this.#painted.values[i] = value;
     this.#painted.status[i] = look;
   }
 
   /** The other time's value beside each tile's own. */
-  #otherView(view) {
+  #takeOther(view) {
+    this.#otherView = view;
+    if (view) this.#beside?.take(view);
     for (const element of this.root.querySelectorAll(".tile-value[data-bind]")) {
       element.setAttribute("data-other", text(valueAt(view, element.getAttribute("data-bind"))));
     }
@@ -306,7 +362,7 @@ class Replay {
     });
     if (this.against) {
       const before = new URLSearchParams({ ...Object.fromEntries(query), from: at - this.against, to: at - this.against + 1 });
-      await this.#ask(`views?${before}`, ([found]) => this.#exact === here && this.#otherView(found.view));
+      await this.#ask(`views?${before}`, ([found]) => this.#exact === here && this.#takeOther(found.view));
     }
     await this.#ask(`differences?at=${at}`, ({ devices }) => {
       if (this.#exact === here) this.differences = devices;
@@ -387,6 +443,7 @@ class Replay {
     const { from, to, at, speed, view } = this.player;
     const query = new URLSearchParams({ from: addressOf(from), to: addressOf(to), at: addressOf(at), speed, view, lang: this.language });
     if (this.against) query.set("against", this.against / 1000);
+    if (this.against && this.compare === "side") query.set("compare", "side");
     if (this.choice !== null) query.set("rerun", this.choice);
     const address = `${location.pathname}?${query}`;
     if (address === this.#address) return;

@@ -37,6 +37,7 @@ class Wall {
   map = null;
   detail = null;
   hover = null;
+  beside = null; // a second map, where two times are compared
   painted = null; // the zone as the map shows it
   view = {};
   source = null;
@@ -102,7 +103,7 @@ class Wall {
         ...directory,
         language: this.language,
         ask: { device: (device) => this.source.device(device), history: (...what) => this.source.history(...what) },
-        onClose: () => this.map?.select(null),
+        onClose: () => this.#maps((map) => map.select(null)),
       });
     }
     const place = this.#part("wall-map");
@@ -154,11 +155,24 @@ class Wall {
   /** Open the panel of the device at this index; -1 or null closes it. */
   select(index) {
     const device = index === null || index < 0 ? null : this.directory.devices[index];
-    this.map?.select(device ? index : null);
+    this.#maps((map) => map.select(device ? index : null));
     if (!device) return void this.detail?.close();
     // beside the device, not over it
     this.#part("wall-detail")?.setAttribute("data-side", this.map?.isRight(index) ? "left" : "right");
     this.detail?.open(index);
+  }
+
+  /** From now on this map shows and hides and marks what the wall's own does; null: none. */
+  pair(map) {
+    this.beside = map;
+    map?.select(this.detail?.index ?? null);
+    for (const button of this.root.querySelectorAll('#wall-layers [aria-pressed="false"]')) {
+      map?.setDomainVisible(button.getAttribute("data-domain"), false);
+    }
+  }
+
+  #maps(act) {
+    for (const map of [this.map, this.beside]) if (map) act(map);
   }
 
   #view(view) {
@@ -211,7 +225,7 @@ class Wall {
       this.#on(button, "click", () => {
         const visible = button.getAttribute("aria-pressed") === "false";
         button.setAttribute("aria-pressed", String(visible));
-        this.map?.setDomainVisible(button.getAttribute("data-domain"), visible);
+        this.#maps((map) => map.setDomainVisible(button.getAttribute("data-domain"), visible));
       });
     }
   }
