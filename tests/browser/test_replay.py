@@ -20,7 +20,8 @@ from twin.clock import MINUTE, SECOND
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 
 READY = "window.gaoxin?.source?.player.shown && window.gaoxin.map?.ready"
-CUT_OFF = """() => [...document.querySelectorAll('.panel, .tile-value, .panel-name, .replay-controls, .replay-banner')]
+CUT_OFF = """() => [...document.querySelectorAll(`.panel, .tile-value, .panel-name, .replay-controls, .replay-banner,
+    .replay-button, .map-when, .wall-hover`)]
   .filter(e => e.scrollWidth > e.clientWidth + 2 || e.getBoundingClientRect().bottom > innerHeight + 1)
   .map(e => e.className)"""
 SLOW_MS = 240_000  # a map drawn in software on a busy machine
@@ -277,7 +278,63 @@ def test_two_times_of_a_day_are_compared(browser: Browser, past: Past) -> None:
     wait_until(lambda: free.get_attribute("data-other") == other["view"]["parking"]["free"], "the other value", 30)
     assert "对比" in page.locator("#replay-against-said").inner_text()
     page.screenshot(path=SHOTS / "replay-against.png", timeout=SLOW_MS)
+    side_by_side(visit, device)
+    assert visit.complaints == []
     page.close()
+
+
+def side_by_side(visit: Replay, device: str) -> None:
+    """The same two times on two maps: one camera, the same layers and device; and gone again."""
+    page, at = visit.page, visit.at
+    page.click("[data-do=compare-side]")
+    page.wait_for_function("gaoxin.beside?.ready && gaoxin.source.player.shown")
+    page.wait_for_function("location.search.includes('compare=side')")
+    labels = page.locator(".map-when")
+    assert labels.count() == 2
+    assert labels.nth(0).inner_text() != labels.nth(1).inner_text()
+    bands = page.evaluate(
+        """id => { const s = gaoxin.source, i = gaoxin.directory.devices.findIndex(d => d.id === id);
+          const shown = m => m.map.getFeatureState({source: 'devices', id: i}).band;
+          return [shown(gaoxin.map), s.zone.band(i), shown(gaoxin.beside), s.other.band(i)]; }""",
+        device,
+    )
+    assert bands[0] == bands[1] == 4 > bands[2] == bands[3], "each map shows its own time"
+    # Who moves either moves the other; a device and a layer are the same in both
+    x, y = page.evaluate(
+        """id => { const { lon, lat } = gaoxin.directory.devices.find(d => d.id === id), { map } = gaoxin.beside;
+          map.jumpTo({center: [lon, lat], zoom: 16, pitch: 0});
+          const box = map.getContainer().getBoundingClientRect(), p = map.project([lon, lat]);
+          const scale = box.width / map.getContainer().clientWidth;
+          return [box.x + p.x * scale, box.y + p.y * scale]; }""",
+        device,
+    )
+    assert page.evaluate("JSON.stringify(gaoxin.map.camera) === JSON.stringify(gaoxin.beside.camera)")
+    page.wait_for_function("gaoxin.beside.map.loaded() && gaoxin.map.map.loaded()")
+    page.mouse.move(x, y)
+    card = page.locator("#wall-hover")
+    known = visit.past.ask("replay/values", at=at - 90 * MINUTE, devices=device).json()["devices"][0]["observation"]
+    exact = page.evaluate(
+        """([id, values]) => gaoxin.directory.devices.find(d => d.id === id).metrics
+          .map(m => values[m.name].toFixed(m.decimals))""",
+        [device, known["values"]],
+    )
+    wait_until(lambda: all(value in card.inner_text() for value in exact), f"the card shows {exact}", 30)
+    page.screenshot(path=SHOTS / "replay-side.png", timeout=SLOW_MS)
+    assert page.evaluate(CUT_OFF) == []
+    page.mouse.click(x, y)
+    page.locator("#wall-detail").wait_for(state="visible")
+    page.click("#wall-layers [data-domain=city]")
+    hidden, selected = page.evaluate(
+        """() => { const maps = [gaoxin.map.map, gaoxin.beside.map], layers = maps[0].getStyle().layers.map(l => l.id);
+          const city = layers.find(id => id.includes('city')), chosen = layers.find(id => id.startsWith('selected'));
+          return [maps.map(m => m.getLayoutProperty(city, 'visibility')), maps.map(m => m.getFilter(chosen)[2])]; }"""
+    )
+    assert hidden == ["none", "none"]
+    assert selected[0] == selected[1] >= 0
+    page.evaluate("window.gone = gaoxin.beside.map.getCanvas()")
+    page.locator("#replay-against").select_option("0")
+    page.wait_for_function("!gaoxin.beside && document.querySelectorAll('.maplibregl-canvas').length === 1")
+    assert page.evaluate("gone.getContext('webgl2').isContextLost()"), "its graphics context is free again"
 
 
 def test_on_a_screen_of_four_million_points_nothing_is_cut_off(browser: Browser, past: Past) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -155,7 +156,14 @@ def test_a_device_shows_its_exact_values_and_its_day(wall: Wall, twin: Up) -> No
         [station["lon"], station["lat"]],
     )
     wall.page.wait_for_timeout(2_500)
+    wall.page.mouse.move(x, y)
+    card = wall.page.locator("#wall-hover")
+    card.wait_for(state="visible", timeout=10_000)
+    wait_until(lambda: re.search(r"PM2.5\s+\d+\.\dµg/m³", card.inner_text()) is not None, "its values, exact", 20)
+    assert station["name"] in card.inner_text()
+    wall.page.screenshot(path=SHOTS / "wall-hover.png", timeout=120_000)
     wall.page.mouse.click(x, y)
+    card.wait_for(state="hidden", timeout=5_000)
     panel = wall.page.locator("#wall-detail")
     panel.wait_for(state="visible", timeout=10_000)
     wall.page.wait_for_function("document.querySelector('#wall-detail canvas')", timeout=10_000)
