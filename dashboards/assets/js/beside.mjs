@@ -64,9 +64,10 @@ export class Beside {
 
   counts = "";
 
-  /** What each map says of itself. */
-  label(own, other) {
-    for (const [i, text] of [own, [other, this.counts].filter(Boolean).join("\n")].entries()) {
+  /** What each map says of itself; `marked`: that the alarms of the other time are those recorded, where ours are not. */
+  label(own, other, marked) {
+    const counts = [this.counts, marked && this.words.recorded].filter(Boolean).join(" · ");
+    for (const [i, text] of [own, [other, counts].filter(Boolean).join("\n")].entries()) {
       if (this.labels[i].textContent !== text) this.labels[i].textContent = text;
     }
   }

@@ -291,7 +291,7 @@ class Replay {
     this.#changed = [];
     if (this.#beside) {
       if (this.#otherChanged.length) this.#beside.update(this.#otherChanged);
-      this.#beside.label(said(this.player.at), said(this.player.at - this.against));
+      this.#beside.label(said(this.player.at), said(this.player.at - this.against), this.rerun !== null);
     }
     this.#otherChanged = [];
   }
