@@ -124,6 +124,13 @@ test("a draft is kept for the tab; what is no draft is none", () => {
   }
 });
 
+test("a district that is alarmed is named, and marks no device", () => {
+  const found = { names: {}, transitions: [transition("jam", "district:dist:north", 1, "raised", 3), transition("away", "gateway:gw-1", 1, "raised", 1)] };
+  const rerun = new Rerun(found, { ...DEVICES, districts: { "dist:north": "北区" } }, "zh");
+  assert.deepEqual(rerun.seek(NOON + 60_000), []);
+  assert.deepEqual(rerun.panel().rows.map(({ cells, device }) => [cells[1], device]), [["北区", null], ["gw-1", null]]);
+});
+
 test("the day's curve ends at the instant shown", async () => {
   const directory = { devices: [{ id: "dc", kind: "compute-centre", metrics: [{ name: "itPower", label: "IT" }] }] };
   const at = Array.from({ length: 49 }, (_, h) => NOON - DAY + h * HOUR);

@@ -41,8 +41,8 @@ export class Rerun {
   #levels; // by device, the worst of its alarms
 
   /** @param {{transitions: object[], names: Record<string, string>}} found as /api/v1/replay/rerun tells */
-  constructor({ transitions, names, version, told = transitions.length }, { devices }, language) {
-    Object.assign(this, { transitions, names, version, told, devices, language, words: words(language) });
+  constructor({ transitions, names, version, told = transitions.length }, { devices, districts = {} }, language) {
+    Object.assign(this, { transitions, names, version, told, devices, districts, language, words: words(language) });
     this.index = new Map(devices.map(({ id }, i) => [id, i]));
     this.#levels = new Uint8Array(devices.length);
     this.at = -Infinity;
@@ -84,6 +84,12 @@ export class Rerun {
     return [...levels.keys()].filter((i) => levels[i] !== before[i]);
   }
 
+  /** What a subject is called: a device, a district or a gateway. */
+  #place(subject) {
+    const own = subject.replace(/^(district|gateway):/, "");
+    return this.devices[this.index.get(subject)]?.name ?? this.districts[own] ?? own;
+  }
+
   /** The wall's list of alarms, in the form that views/wall.py gives it. */
   panel() {
     const w = this.words;
@@ -92,7 +98,7 @@ export class Rerun {
     const rows = open.slice(0, SHOWN).map(({ rule, subject, level, opened, unknown }) => ({
       cells: [
         `${SHAPES[level]} ${this.names[rule] ?? rule}`,
-        (this.devices[this.index.get(subject)]?.name ?? subject) + (unknown ? ` · ${w.unknown}` : ""),
+        this.#place(subject) + (unknown ? ` · ${w.unknown}` : ""),
         ageText(this.at - opened, this.language),
       ],
       tone: NAMES[level],
