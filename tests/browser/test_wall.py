@@ -152,7 +152,8 @@ def test_a_device_shows_its_exact_values_and_its_day(wall: Wall, twin: Up) -> No
     x, y = wall.page.evaluate(
         """([lon, lat]) => { const m = window.gaoxin.map.map; m.jumpTo({center: [lon, lat], zoom: 16, pitch: 0});
           const p = m.project([lon, lat]), box = m.getContainer().getBoundingClientRect();
-          return [p.x + box.x, p.y + box.y]; }""",
+          const scale = box.width / m.getContainer().clientWidth;
+          return [box.x + p.x * scale, box.y + p.y * scale]; }""",
         [station["lon"], station["lat"]],
     )
     wall.page.wait_for_timeout(2_500)
