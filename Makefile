@@ -35,14 +35,11 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The pages are drawn while what needs no clock is computed; what is killed and timed comes alone
+# What is computed and what runs whole processes on both cores; the pages alone, as a map in software takes both
 test: lint
 	node --test tests/js/*.test.mjs
-	@mkdir -p build
-	$(BIN)/pytest tests/browser $(PYTEST) > build/browser.log 2>&1 & browser=$$!; \
-	$(BIN)/pytest --ignore=tests/browser --ignore=tests/system $(PYTEST); computed=$$?; \
-	wait $$browser; drawn=$$?; cat build/browser.log; test $$computed -eq 0 -a $$drawn -eq 0
-	$(BIN)/pytest tests/system $(PYTEST)
+	$(BIN)/pytest --ignore=tests/browser -n 2 --dist loadgroup $(PYTEST)
+	$(BIN)/pytest tests/browser $(PYTEST)
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench

@@ -36,7 +36,7 @@ def free_port() -> int:
     raise AssertionError("no free port")
 
 
-def wait_until(true: Callable[[], bool], what: str, seconds: float = 30) -> None:
+def wait_until(true: Callable[[], bool], what: str, seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:

@@ -73,7 +73,7 @@ class Feed:
     def stop(self) -> None:
         self._stop.set()
         self._thread.join()
-        wait_until(lambda: not self.client._out_messages, "the broker has all", 60)
+        wait_until(lambda: not self.client._out_messages, "the broker has all")
         self.client.disconnect()
         self.client.loop_stop()
 

@@ -7,7 +7,7 @@ import pytest
 from paho.mqtt import publish
 from playwright.sync_api import Browser, Page
 
-from tests.browser.visit import SHOTS
+from tests.browser.visit import PATIENCE_MS, SHOTS
 from tests.people import COOKIE, commit, sign_in
 from tests.servers import Up, wait_until
 from twin.access import Role
@@ -28,8 +28,9 @@ RULE = Rule(
 
 
 def opened(browser: Browser, twin: Up, token: str, path: str) -> Page:
-    context = browser.new_context(viewport={"width": 1920, "height": 1080})
+    context = browser.new_context(viewport={"width": 1280, "height": 720})
     context.add_cookies([{"name": COOKIE, "value": token, "url": twin.url}])
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     page.goto(f"{twin.url}{path}")
     return page
@@ -58,26 +59,26 @@ def test_an_alarm_is_seen_and_worked_on(browser: Browser, twin: Up) -> None:
         storm(twin)
         return bool(found())
 
-    wait_until(raised, "the alarm is raised", 30)
+    wait_until(raised, "the alarm is raised")
     alarm = found()[0]
 
     # The wall says it, and leads to the device
     wall = opened(browser, twin, operator, "/")
     row = wall.locator(".alarm-rows .row", has_text=RULE.name)
-    row.first.wait_for(timeout=60_000)
+    row.first.wait_for()
     wall.screenshot(path=SHOTS / "wall-alarm.png", timeout=120_000)
     row.first.click()
-    wall.locator("#wall-detail").wait_for(state="visible", timeout=10_000)
+    wall.locator("#wall-detail").wait_for(state="visible")
     wall.context.close()
 
     # The list, then the alarm with what is to be done
     page = opened(browser, twin, operator, "/alarms")
     line = page.locator(".ag-row", has_text=RULE.name).first
-    line.wait_for(timeout=60_000)
+    line.wait_for()
     line.locator("[col-id=rule]").click()
     detail = page.locator("#alarm-detail")
-    detail.get_by_text(RULE.runbook).wait_for(timeout=20_000)
-    page.locator("#alarm-chart canvas").wait_for(timeout=20_000)
+    detail.get_by_text(RULE.runbook).wait_for()
+    page.locator("#alarm-chart canvas").wait_for()
 
     # A refresh keeps what is being written and what is selected
     line.locator("input[type=checkbox]").first.click()
@@ -88,20 +89,20 @@ def test_an_alarm_is_seen_and_worked_on(browser: Browser, twin: Up) -> None:
 
     story = page.locator("#alarm-story")
     page.get_by_role("button", name="确认", exact=True).click()
-    story.get_by_text("赵值班 确认").wait_for(timeout=20_000)
-    story.get_by_text("已通知现场").wait_for(timeout=20_000)
+    story.get_by_text("赵值班 确认").wait_for()
+    story.get_by_text("已通知现场").wait_for()
     page.get_by_role("button", name="指派", exact=True).click()
-    story.get_by_text("赵值班 指派给").wait_for(timeout=20_000)
+    story.get_by_text("赵值班 指派给").wait_for()
     page.screenshot(path=SHOTS / "alarms.png", timeout=120_000)
 
     # No shelf without a reason
     page.get_by_role("button", name="搁置", exact=True).click()
-    wait_until(lambda: "请说明原因" in said(page) or "原因" in said(page), "it is refused, with the reason", 20)
+    wait_until(lambda: "请说明原因" in said(page) or "原因" in said(page), "it is refused, with the reason")
     page.locator("#alarm-text").fill("试验")
     page.get_by_role("button", name="搁置", exact=True).click()
-    story.get_by_text("赵值班 搁置").wait_for(timeout=20_000)
+    story.get_by_text("赵值班 搁置").wait_for()
     page.locator(".desk-choices label", has_text="已搁置").click()
-    page.locator(".ag-row", has_text=RULE.name).first.wait_for(timeout=20_000)
+    page.locator(".ag-row", has_text=RULE.name).first.wait_for()
     now = httpx2.get(f"{twin.url}/api/v1/alarms/{alarm['id']}").json()
     assert [n["action"] for n in now["notes"]] == ["acknowledge", "assign", "shelve"]
     assert now["alarm"]["hidden"] is True
@@ -109,7 +110,7 @@ def test_an_alarm_is_seen_and_worked_on(browser: Browser, twin: Up) -> None:
 
     # Who may only look sees all of it and can press nothing
     page = opened(browser, twin, viewer, f"/alarms?alarm={alarm['id']}")
-    page.locator("#alarm-story").get_by_text("赵值班 确认").wait_for(timeout=60_000)
+    page.locator("#alarm-story").get_by_text("赵值班 确认").wait_for()
     buttons = page.locator("#alarm-work button.alarm-button, #alarm-work button.alarm-main")
     assert buttons.count() == 8
     assert all(buttons.nth(i).is_disabled() for i in range(buttons.count()))
@@ -127,7 +128,7 @@ def said(page: Page) -> str:
 )
 def test_the_other_parts_have_addresses_of_their_own(browser: Browser, twin: Up, view: str, words: str) -> None:
     page = opened(browser, twin, "", f"/alarms?view={view}")
-    page.get_by_text(words).first.wait_for(timeout=60_000)
+    page.get_by_text(words).first.wait_for()
     page.screenshot(path=SHOTS / f"alarms-{view}.png", timeout=120_000)
     page.context.close()
 
@@ -137,7 +138,7 @@ def test_a_silence_is_added_and_ended(browser: Browser, twin: Up) -> None:
     page.locator("#silence-reason").fill("试验静默")
     page.get_by_role("button", name="添加").click()
     row = page.locator("#silences-list tr", has_text="试验静默")
-    row.wait_for(timeout=30_000)
+    row.wait_for()
     row.get_by_role("button", name="立即结束").click()
-    row.wait_for(state="detached", timeout=30_000)
+    row.wait_for(state="detached")
     page.context.close()

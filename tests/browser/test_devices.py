@@ -30,7 +30,7 @@ def send(twin: Up, topic: str, body: object) -> None:
 
 def test_what_goes_wrong_with_a_device_is_seen(browser: Browser, twin: Up) -> None:
     visit = Visit(browser, f"{twin.url}/devices")
-    wait_until(lambda: visit.page.locator(".ag-row").count() > 10, "the devices are listed", 40)
+    wait_until(lambda: visit.page.locator(".ag-row").count() > 10, "the devices are listed")
     assert "正常入库" in visit.page.locator("#devices-workers").inner_text()
     # A clock 47 s fast with two of three messages lost, a value out of range, and rubbish
     for i in range(6):
@@ -40,12 +40,12 @@ def test_what_goes_wrong_with_a_device_is_seen(browser: Browser, twin: Up) -> No
     send(twin, "environment/aq-07/obs", "{no json")
     page = visit.page
     page.get_by_text("有异常").click()
-    wait_until(lambda: page.locator('.ag-row[row-id="wx-01"]').count() > 0, "the device is with trouble", 30)
+    wait_until(lambda: page.locator('.ag-row[row-id="wx-01"]').count() > 0, "the device is with trouble")
     assert cell(visit, "wx-01", "clock") == "快 47 s"
     assert cell(visit, "wx-01", "missing") == "10"
     assert cell(visit, "aq-07", "refused") == "1"
     assert total(visit, "时钟异常") == "1"
-    wait_until(lambda: total(visit, "拒收待处理（项）") == "2", "both are in quarantine", 20)
+    wait_until(lambda: total(visit, "拒收待处理（项）") == "2", "both are in quarantine")
     quarantine = page.locator("#devices-quarantine")
     assert "数值超出有效范围" in quarantine.inner_text()
     quarantine.locator("summary", has_text="pm25 = -3").click()
@@ -53,7 +53,7 @@ def test_what_goes_wrong_with_a_device_is_seen(browser: Browser, twin: Up) -> No
     page.wait_for_timeout(500)
     page.screenshot(path=SHOTS / "devices.png")
     page.get_by_text("时钟异常").last.click()
-    wait_until(lambda: page.locator(".ag-center-cols-container .ag-row").count() == 1, "only that one is listed", 20)
+    wait_until(lambda: page.locator(".ag-center-cols-container .ag-row").count() == 1, "only that one is listed")
     assert visit.hosts == {f"127.0.0.1:{twin.port}"}
     assert visit.complaints == []
     page.close()
@@ -62,12 +62,12 @@ def test_what_goes_wrong_with_a_device_is_seen(browser: Browser, twin: Up) -> No
 def test_in_english_with_a_search(browser: Browser, twin: Up) -> None:
     visit = Visit(browser, f"{twin.url}/devices?lang=en")
     rows = visit.page.locator(".ag-center-cols-container .ag-row")
-    wait_until(lambda: rows.count() > 10, "the devices are listed", 40)
+    wait_until(lambda: rows.count() > 10, "the devices are listed")
     assert total(visit, "Reporting").endswith("/ 1,266")
     visit.page.locator(".desk-search input").fill("wx-01")
-    wait_until(lambda: rows.count() == 1, "only that one is listed", 20)
+    wait_until(lambda: rows.count() == 1, "only that one is listed")
     visit.page.locator(".desk-search input").fill("nothing is like this")
-    visit.page.get_by_role("grid").get_by_text("No device is like this").wait_for(timeout=10_000)
+    visit.page.get_by_role("grid").get_by_text("No device is like this").wait_for()
     visit.page.screenshot(path=SHOTS / "devices-en.png")
     assert visit.complaints == []
     visit.page.close()

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.visit import SHOTS, Visit, signed_in
+from tests.browser.visit import PATIENCE_MS, SHOTS, Visit, signed_in
 from tests.drill import Drill, play
 from tests.servers import Up, up
 from twin.clock import HOUR, local
@@ -58,6 +58,7 @@ def file(incident: dict[str, Any], operator: httpx2.Client, tmp_path_factory: py
 
 def opened(browser: Browser, file: Path) -> Page:
     context = browser.new_context(viewport={"width": 860, "height": 1200}, offline=True)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     page.complaints = []  # type: ignore[attr-defined]
     page.on("console", lambda m: page.complaints.append(m.text) if m.type == "error" else None)  # type: ignore[attr-defined]
@@ -202,23 +203,23 @@ def test_the_page_makes_one_from_alarms_and_works_on_it(browser: Browser, played
     ids = ",".join(map(str, drill.alarms))
     visit = Visit(browser, f"{twin.url}/incidents?new=alarms:{ids}", cookies=cookies)
     page = visit.page
-    page.get_by_role("button", name="由这些告警新建").click(timeout=30_000)
-    expect(page.locator("#incidents-title")).to_have_value("冷通道超温 · 算力中心片区 等，另有 3 项", timeout=20_000)
+    page.get_by_role("button", name="由这些告警新建").click()
+    expect(page.locator("#incidents-title")).to_have_value("冷通道超温 · 算力中心片区 等，另有 3 项")
     page.locator("#incidents-causes").fill("冷机控制电源掉电")
     page.locator("#incidents-title").fill("冷机停机")
     page.get_by_role("button", name="保存").click()
-    expect(page.locator(".incidents-card[aria-current] b")).to_have_text("冷机停机", timeout=20_000)
+    expect(page.locator(".incidents-card[aria-current] b")).to_have_text("冷机停机")
     page.locator("#incidents-note").fill("已核对控制回路")
     page.get_by_role("button", name="加记录").click()
-    expect(page.locator(".incidents-note .incidents-what")).to_have_text("已核对控制回路", timeout=20_000)
+    expect(page.locator(".incidents-note .incidents-what")).to_have_text("已核对控制回路")
     page.locator("#incidents-begin").fill("昨天")
     page.get_by_role("button", name="保存").click()
-    expect(page.locator("#incidents-said")).to_contain_text("未执行", timeout=20_000)
+    expect(page.locator("#incidents-said")).to_contain_text("未执行")
     page.get_by_role("button", name="结束事件").click()
-    expect(page.locator(".incidents-card[aria-current]")).to_contain_text("关闭", timeout=20_000)
+    expect(page.locator(".incidents-card[aria-current]")).to_contain_text("关闭")
     page.screenshot(path=SHOTS / "incidents.png")
     page.locator("#incidents-text").fill("控制回路")
-    expect(page.locator(".incidents-card")).to_have_count(1, timeout=20_000)
+    expect(page.locator(".incidents-card")).to_have_count(1)
     assert visit.complaints == []
     page.close()
 
@@ -227,7 +228,7 @@ def test_a_viewer_looks_and_changes_nothing(
     browser: Browser, played: tuple[Up, Drill], incident: dict[str, Any]
 ) -> None:
     visit = Visit(browser, f"{played[0].url}/incidents?incident={incident['id']}&lang=en")
-    expect(visit.page.locator("#incidents-title")).to_be_disabled(timeout=30_000)
+    expect(visit.page.locator("#incidents-title")).to_be_disabled()
     assert visit.page.get_by_role("button", name="Save").count() == 0
     assert "sign in as an operator" in visit.page.locator(".incidents-side").inner_text()
     visit.page.screenshot(path=SHOTS / "incidents-en.png")

@@ -100,7 +100,7 @@ class Replay(Visit):
         for path in ("traffic.tpi", "traffic.speed", "compute.pue", "parking.free", "air.aqi", "city.covers"):
             part, name = path.split(".")
             wanted = view[part][name]
-            wait_until(lambda p=path, w=wanted: self.text(p) == w, f"{path} reads {wanted}", 20)  # type: ignore[misc]
+            wait_until(lambda p=path, w=wanted: self.text(p) == w, f"{path} reads {wanted}")  # type: ignore[misc]
 
     def text(self, path: str) -> str:
         return self.page.locator(f'[data-bind="{path}"]').first.inner_text()
@@ -152,6 +152,7 @@ def test_alarms_re_run_are_those_of_the_incident_and_marked(browser: Browser, pa
     facts = past.facts("S05")
     full = {device for f in facts for device in f["devices"]}
     at = max(f["ended"] for f in facts) - 5 * MINUTE
+    past = past._replace(begin=at - 150 * MINUTE, end=at + 10 * MINUTE)
     visit = Replay(browser, past, at)
     page = visit.page
     visit.settle()
@@ -159,7 +160,7 @@ def test_alarms_re_run_are_those_of_the_incident_and_marked(browser: Browser, pa
     page.click("[data-do=rerun]")
     page.click("[data-rerun=now]")
     page.wait_for_function("gaoxin.source.rerun && gaoxin.source.rerun.open.size > 0")
-    wait_until(lambda: "重算" in page.locator(".wall-alarms").inner_text(), "the list says what it is", 30)
+    wait_until(lambda: "重算" in page.locator(".wall-alarms").inner_text(), "the list says what it is")
     assert "告警按现行第 1 版规则重算" in page.locator(".replay-banner").inner_text()
     open_: list[list[str]] = page.evaluate("[...gaoxin.source.rerun.open.values()].map(a => [a.rule, a.subject])")
     assert {subject for rule, subject in open_ if rule == "parking-full"} & full
@@ -275,7 +276,7 @@ def test_two_times_of_a_day_are_compared(browser: Browser, past: Past) -> None:
     assert shown == 7
     free = page.locator('[data-bind="parking.free"]').first
     other = past.ask("replay/views", **{"from": at - 90 * MINUTE, "to": at - 90 * MINUTE + 1, "step": 1}).json()[0]
-    wait_until(lambda: free.get_attribute("data-other") == other["view"]["parking"]["free"], "the other value", 30)
+    wait_until(lambda: free.get_attribute("data-other") == other["view"]["parking"]["free"], "the other value")
     assert "对比" in page.locator("#replay-against-said").inner_text()
     page.screenshot(path=SHOTS / "replay-against.png", timeout=SLOW_MS)
     side_by_side(visit, device)

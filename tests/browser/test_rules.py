@@ -29,13 +29,13 @@ def ledger(twin: Up) -> Iterator[Ledger]:
 
 def visit_as(browser: Browser, twin: Up, role: str | None, path: str) -> Visit:
     visit = Visit(browser, twin.url + path, cookies=signed_in(browser, twin, role) if role else None)
-    visit.page.locator(".rules-totals").wait_for(timeout=60_000)
+    visit.page.locator(".rules-totals").wait_for()
     return visit
 
 
 def visit_on_duty(browser: Browser, twin: Up, alarm: int) -> Visit:
     visit = Visit(browser, f"{twin.url}/alarms?alarm={alarm}", cookies=signed_in(browser, twin, "operator"))
-    visit.page.locator("#alarm-story").wait_for(timeout=60_000)
+    visit.page.locator("#alarm-story").wait_for()
     return visit
 
 
@@ -101,7 +101,7 @@ def test_from_a_dragged_line_to_an_alarm_and_back(browser: Browser, twin: Up, le
     page.screenshot(path=SHOTS / "rules.png")
     before = in_force(ledger)
     save(page, "供电质量专项核查")
-    wait_until(lambda: in_force(ledger) == before + 1, "it is saved as the next version", 10)
+    wait_until(lambda: in_force(ledger) == before + 1, "it is saved as the next version")
     wait_until(lambda: f"第 {before + 1} 版已生效" in page.locator(".rules-note").inner_text(), "the page says so")
     assert threshold(ledger, "voltage", "yellow") == (410, 428)
     assert page.locator('[data-do="save"]').is_disabled()
@@ -114,7 +114,7 @@ def test_from_a_dragged_line_to_an_alarm_and_back(browser: Browser, twin: Up, le
     on_duty = visit_on_duty(browser, twin, alarm.id)
     on_duty.page.locator("#alarm-text").fill("核查中")
     on_duty.page.get_by_role("button", name="确认", exact=True).click()
-    on_duty.page.locator("#alarm-story").get_by_text("核查中").wait_for(timeout=20_000)
+    on_duty.page.locator("#alarm-story").get_by_text("核查中").wait_for()
     on_duty.page.screenshot(path=SHOTS / "rules_alarm.png")
     on_duty.page.context.close()
     assert [a.state for a in raised() if a.id == alarm.id] == [State.ACKNOWLEDGED]
@@ -127,9 +127,9 @@ def test_from_a_dragged_line_to_an_alarm_and_back(browser: Browser, twin: Up, le
     page.locator(f'tr[data-version="{before}"] button', has_text="恢复此版本").click()
     page.locator(".rules-reason").fill("核查完毕")
     page.locator(".rules-dialog .rules-primary").click()
-    wait_until(lambda: in_force(ledger) == before + 2, "the old version is in force again, as a new one", 10)
+    wait_until(lambda: in_force(ledger) == before + 2, "the old version is in force again, as a new one")
     assert threshold(ledger, "voltage", "yellow") == (372, 428)
-    wait_until(lambda: not raised(), "what the old rule would not raise is over", 60)
+    wait_until(lambda: not raised(), "what the old rule would not raise is over")
     assert visit.complaints == []
     page.context.close()
 
@@ -141,7 +141,7 @@ def test_a_second_editor_gets_the_difference_and_decides(browser: Browser, twin:
         field(page, path).fill(value)
     before = in_force(ledger)
     save(other.page, "晚间扩散快")
-    wait_until(lambda: in_force(ledger) == before + 1, "the other one saves", 10)
+    wait_until(lambda: in_force(ledger) == before + 1, "the other one saves")
     save(mine.page, "按预案调整红色")
     dialog = mine.page.locator(".rules-dialog", has_text="其间他人已保存新版本")
     dialog.wait_for()
@@ -149,7 +149,7 @@ def test_a_second_editor_gets_the_difference_and_decides(browser: Browser, twin:
     assert in_force(ledger) == before + 1, "nothing is overwritten unseen"
     mine.page.screenshot(path=SHOTS / "rules_conflict.png")
     dialog.locator(".rules-primary").click()
-    wait_until(lambda: in_force(ledger) == before + 2, "mine is put on top", 10)
+    wait_until(lambda: in_force(ledger) == before + 2, "mine is put on top")
     assert threshold(ledger, "air-pm25", "red") == 260
     with ledger.reading() as connection:
         assert rules.current(connection)["air-pm25"].clear_after_s == 1800, "the other one's change stands"

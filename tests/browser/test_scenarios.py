@@ -34,16 +34,16 @@ def gaoxin(twin: Up, *words: str) -> subprocess.CompletedProcess[str]:
 def test_a_scenario_is_begun_seen_and_stopped(browser: Browser, twin: Up) -> None:
     visit = Visit(browser, f"{twin.url}/scenarios", cookies=signed_in(browser, twin, "operator"))
     card = visit.page.locator(".scenarios-card", has_text="S12")
-    card.get_by_role("button", name="现在开始").click(timeout=30_000)
-    wait_until(lambda: "scenarios-playing" in str(card.get_attribute("class")), "S12 is played", 40)
-    wait_until(lambda: "路侧车道被占" in visit.page.locator("#scenarios-facts").inner_text(), "its facts are told", 10)
+    card.get_by_role("button", name="现在开始").click()
+    wait_until(lambda: "scenarios-playing" in str(card.get_attribute("class")), "S12 is played")
+    wait_until(lambda: "路侧车道被占" in visit.page.locator("#scenarios-facts").inner_text(), "its facts are told")
     visit.page.screenshot(path=SHOTS / "scenarios.png")
     wall = Visit(browser, twin.url)
-    wait_until(lambda: "演练：电竞赛散场" in wall.page.locator(".wall-simulated").inner_text(), "the wall says so", 40)
+    wait_until(lambda: "演练：电竞赛散场" in wall.page.locator(".wall-simulated").inner_text(), "the wall says so")
     assert "E-sports final lets out" in gaoxin(twin, "status").stdout
     assert ask(twin, "S12", "play").status_code == 409
     card.get_by_role("button", name="停止").click()
-    wait_until(lambda: "scenarios-playing" not in str(card.get_attribute("class")), "it is stopped", 20)
+    wait_until(lambda: "scenarios-playing" not in str(card.get_attribute("class")), "it is stopped")
     assert visit.complaints == []
     audit = [line.split()[3:] for line in twin.gaoxin("audit", "show", "--action", "drill.").splitlines()]
     assert audit == [
@@ -56,7 +56,7 @@ def test_a_scenario_is_begun_seen_and_stopped(browser: Browser, twin: Up) -> Non
 def test_who_may_only_look_is_not_offered_to_play(browser: Browser, twin: Up, role: str | None, words: str) -> None:
     visit = Visit(browser, f"{twin.url}/scenarios", cookies=signed_in(browser, twin, role) if role else None)
     button = visit.page.locator(".scenarios-card", has_text="S12").get_by_role("button", name="现在开始")
-    button.wait_for(timeout=30_000)
+    button.wait_for()
     assert button.is_disabled()
     assert words in visit.page.locator("#scenarios-said").inner_text()
     assert visit.complaints == []
@@ -77,8 +77,8 @@ def test_the_callback_refuses_what_the_page_does_not_offer(browser: Browser, twi
 
     visit.page.route("**/_dash-update-component*", hold)
     button = visit.page.locator(".scenarios-card", has_text="S12").get_by_role("button", name="现在开始")
-    with visit.page.expect_request(is_click, timeout=60_000) as sent:
-        button.click(timeout=30_000)
+    with visit.page.expect_request(is_click) as sent:
+        button.click()
     held = sent.value.post_data
     assert held
     visit.page.close()
@@ -91,7 +91,7 @@ def test_the_callback_refuses_what_the_page_does_not_offer(browser: Browser, twi
 def test_the_ground_truth_is_in_the_ledger(twin: Up) -> None:
     done = gaoxin(twin, "play", "S12")
     assert done.returncode == 0, done.stderr
-    wait_until(lambda: any(f["scenario"] == "S12" for f in facts(twin)), "the facts are recorded", 20)
+    wait_until(lambda: any(f["scenario"] == "S12" for f in facts(twin)), "the facts are recorded")
     told = [f for f in facts(twin) if f["scenario"] == "S12"]
     newest = max(told, key=lambda f: f["began"])
     assert gaoxin(twin, "stop").returncode == 0
@@ -101,7 +101,7 @@ def test_the_ground_truth_is_in_the_ledger(twin: Up) -> None:
         left = [f for f in facts(twin) if (f["run"], f["what"]) == (newest["run"], newest["what"])]
         return all(f["ended"] < newest["ended"] for f in left)
 
-    wait_until(cut, "what was stopped is over in the ledger too", 20)
+    wait_until(cut, "what was stopped is over in the ledger too")
 
 
 @pytest.mark.parametrize(

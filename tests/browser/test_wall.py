@@ -30,9 +30,9 @@ class Wall(Visit):
 
     def __init__(self, browser: Browser, url: str, width: int = 1280, height: int = 720, path: str = "/") -> None:
         super().__init__(browser, url + path, width, height)
-        self.page.wait_for_function(LIVE, timeout=60_000)
-        self.page.wait_for_function(DRAWN, timeout=60_000)
-        self.page.wait_for_function(SAID, timeout=60_000)
+        self.page.wait_for_function(LIVE)
+        self.page.wait_for_function(DRAWN)
+        self.page.wait_for_function(SAID)
 
     def texts(self) -> dict[str, str]:
         found: dict[str, str] = self.page.evaluate(
@@ -53,7 +53,7 @@ def test_it_shows_the_zone_and_the_values_change(wall: Wall, twin: Up) -> None:
     assert first["traffic.tpi"] != "—"
     assert first["compute.pue"] != "—"
     assert first["simulated"] == "模拟数据"
-    wait_until(lambda: wall.texts() != first, "a value on the wall changes", 40)
+    wait_until(lambda: wall.texts() != first, "a value on the wall changes")
     known, total = (int(x) for x in wall.texts()["traffic.coverage"].split("/"))
     assert known > 0.95 * total
     # What the wall says is what the interface says
@@ -87,7 +87,7 @@ def test_what_is_not_known_yet_becomes_known_without_an_error(browser: Browser, 
     """An empty store: every panel goes from a dash to a value while the page watches."""
     with up(tmp_path, GAOXIN_SIMULATE__HISTORY_H="0", GAOXIN_STORE__KIND="memory") as fresh:
         wall = Wall(browser, fresh.url)
-        wait_until(lambda: wall.texts()["parking.free"] != "—", "parking is known", 40)
+        wait_until(lambda: wall.texts()["parking.free"] != "—", "parking is known")
         assert wall.complaints == []
         wall.page.close()
 
@@ -106,7 +106,7 @@ def test_it_says_so_when_readings_cannot_be_kept(wall: Wall, twin: Up) -> None:
     topic = "gaoxin/v1/worker/second/status"
     status = {"worker": "second", "at": SystemClock().now(), "state": "holding", "why": "No space left on device"}
     publish.single(topic, json.dumps(status), 1, True, "127.0.0.1", twin.broker_port)
-    notice.wait_for(state="visible", timeout=10_000)
+    notice.wait_for(state="visible")
     assert notice.inner_text() == "数据无法保存：请恢复数据库或清理磁盘空间（second）"
     wall.page.screenshot(path=SHOTS / "wall-holding.png", timeout=120_000)
     # It covers no panel, and moves none
@@ -120,7 +120,7 @@ def test_it_says_so_when_readings_cannot_be_kept(wall: Wall, twin: Up) -> None:
     assert panel["x"] + panel["width"] < box["x"]
     # A worker whose retained word is taken back is gone for good
     publish.single(topic, None, 1, True, "127.0.0.1", twin.broker_port)
-    notice.wait_for(state="hidden", timeout=10_000)
+    notice.wait_for(state="hidden")
     assert wall.complaints == []
 
 
@@ -166,8 +166,8 @@ def test_a_device_shows_its_exact_values_and_its_day(wall: Wall, twin: Up) -> No
     wall.page.mouse.click(x, y)
     card.wait_for(state="hidden", timeout=5_000)
     panel = wall.page.locator("#wall-detail")
-    panel.wait_for(state="visible", timeout=10_000)
-    wall.page.wait_for_function("document.querySelector('#wall-detail canvas')", timeout=10_000)
+    panel.wait_for(state="visible")
+    wall.page.wait_for_function("document.querySelector('#wall-detail canvas')")
     text = panel.inner_text()
     assert station["name"] in text
     observation = httpx2.get(f"{twin.url}/api/v1/devices/{station['id']}").json()["observation"]
@@ -175,28 +175,28 @@ def test_a_device_shows_its_exact_values_and_its_day(wall: Wall, twin: Up) -> No
     assert "PM10" in text
     wall.page.screenshot(path=SHOTS / "wall-device.png", timeout=120_000)
     wall.page.keyboard.press("Escape")
-    panel.wait_for(state="hidden", timeout=5_000)
+    panel.wait_for(state="hidden")
     assert wall.complaints == []
 
 
 def test_it_says_that_it_is_cut_off_and_recovers_by_itself(wall: Wall, twin: Up) -> None:
     node = twin.children()["node"]
     os.kill(node, signal.SIGKILL)
-    wall.page.wait_for_function("window.gaoxin.state.link !== 'live'", timeout=10_000)
+    wall.page.wait_for_function("window.gaoxin.state.link !== 'live'")
     lost = wall.page.locator("#wall-link").inner_text()
     wall.page.screenshot(path=SHOTS / "wall-lost.png", timeout=120_000)
     assert lost.strip(), "the wall says nothing about the lost link"
     twin.wait_ready()
-    wall.page.wait_for_function(LIVE, timeout=60_000)
+    wall.page.wait_for_function(LIVE)
     first = wall.texts()
-    wait_until(lambda: wall.texts() != first, "values change again", 40)
+    wait_until(lambda: wall.texts() != first, "values change again")
     # A browser reports each refused connection by itself; nothing else may be wrong
     assert [c for c in wall.complaints if "WebSocket" not in c and "ERR_CONNECTION" not in c] == []
 
 
 def test_the_interface_page_needs_no_other_host(browser: Browser, twin: Up) -> None:
     visit = Visit(browser, f"{twin.url}/api/docs")
-    visit.page.get_by_text("/api/v1/history").first.wait_for(timeout=20_000)
+    visit.page.get_by_text("/api/v1/history").first.wait_for()
     visit.page.screenshot(path=SHOTS / "api.png")
     assert visit.hosts == {f"127.0.0.1:{twin.port}"}
     visit.page.close()

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, StorageS
 
 from tests.servers import Up
 
+PATIENCE_MS = 90_000  # what a machine with much to do may take over a page
 SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 
 
@@ -19,6 +20,7 @@ class Visit:
     ) -> None:
         """`cookies`: of `signed_in`, for who is to be at the screen; a small one, for the processor draws the map."""
         self.page: Page = browser.new_page(viewport={"width": width, "height": height}, storage_state=cookies)
+        self.page.set_default_timeout(PATIENCE_MS)
         self.hosts: set[str] = set()
         self.complaints: list[str] = []
         self.page.on("request", self._requested)
@@ -40,6 +42,7 @@ def signed_in(browser: Browser, twin: Up, role: str) -> StorageState:
     """The cookies of somebody with this role, who signed in by the form."""
     name, password = twin.account(role)
     page = browser.new_page()
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(f"{twin.url}/sign-in?next=/healthz")
     page.fill("[name=user]", name)
     page.fill("[name=password]", password)

@@ -283,6 +283,7 @@ for i in range(100000):
         new = msgspec.structs.replace(book[0], name=f"n{os.getpid()} {i}")  # another than before: else nothing is saved
         rules.commit(c, (new, *book[1:]), author="w", reason="r", base=rules.current(c).version, at=i)
         audit.append(c, by="w", at=i, action="second", subject=f"version {rules.current(c).version}")
+    print("made", flush=True)
 """
 
 
@@ -292,7 +293,8 @@ def test_killed_in_the_middle_there_is_all_of_it_or_nothing(url: str) -> None:
     for moment in (0.05, 0.11, 0.17, 0.23):
         process = subprocess.Popen([sys.executable, "-c", WRITER, url], stdout=subprocess.PIPE)
         assert process.stdout is not None
-        process.stdout.readline()
+        assert process.stdout.readline() == b"ready\n"
+        assert process.stdout.readline() == b"made\n"
         time.sleep(moment)
         process.send_signal(signal.SIGKILL)
         process.wait()

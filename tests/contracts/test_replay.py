@@ -95,13 +95,13 @@ def holds(life: Life, begin: int) -> None:
 
 
 @given(histories, st.integers(0, 400))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_in_memory_the_past_is_what_was_shown(blank: Path, history: History, begin: int) -> None:
     holds(lived(history, MemoryStore(ZONE), blank), begin)
 
 
 @given(histories, st.integers(0, 400))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_in_duckdb_the_past_is_what_was_shown(blank: Path, history: History, begin: int) -> None:
     store = DuckDBStore(ZONE, blank.with_name(f"{os.urandom(6).hex()}.duckdb"))
     try:
@@ -112,7 +112,7 @@ def test_in_duckdb_the_past_is_what_was_shown(blank: Path, history: History, beg
 
 @pytest.mark.server
 @given(histories, st.integers(0, 400))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_in_influxdb_the_past_is_what_was_shown(
     server: InfluxServer, blank: Path, history: History, begin: int
 ) -> None:
@@ -160,7 +160,7 @@ def test_late_and_corrected_readings_part_the_two_views(blank: Path) -> None:
 
 
 @given(histories, st.integers(0, 400), st.sampled_from([2, 7, 60, 600]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_longer_step_shows_the_same_at_its_steps(blank: Path, history: History, begin: int, step: int) -> None:
     life = lived(history, MemoryStore(ZONE), blank)
     begin, end = T0 + begin * SECOND, max(life.shown) + 1

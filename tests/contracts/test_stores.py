@@ -408,7 +408,7 @@ def compare(store: Store, history: list[list[tuple[str, int, dict[str, float]]]]
 
 
 @given(histories)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_duckdb_agrees_with_memory_on_any_history(
     tmp_path: Path, history: list[list[tuple[str, int, dict[str, float]]]]
 ) -> None:
@@ -423,7 +423,7 @@ def test_duckdb_agrees_with_memory_on_any_history(
 
 @pytest.mark.server
 @given(histories)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_influx_agrees_with_memory_on_any_history(
     server: InfluxServer, history: list[list[tuple[str, int, dict[str, float]]]]
 ) -> None:

@@ -137,7 +137,7 @@ topics = st.sampled_from([topic("td-1"), topic("aq-1"), f"{PREFIX}/traffic/batch
 
 
 @given(topics, bodies | st.binary(max_size=200))
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=1_000)
 def test_both_roads_lead_to_the_same_place(where: str, what: bytes) -> None:
     fast, slow = decoder.decode(where, what, T0), Decoded.nothing()
     decoder.explain(where, what, T0, slow)

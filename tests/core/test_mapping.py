@@ -460,7 +460,7 @@ a = "mh-1"
 """
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(body=LIKELY | JSON, topic=st.sampled_from(["many", "plain/mh-1", "pattern/x/y", "seconds"]) | st.text())
 def test_no_body_raises_anything_but_a_fault(tmp_path_factory: Any, body: Any, topic: str) -> None:
     mapping = hostile(tmp_path_factory)
@@ -501,7 +501,7 @@ def test_a_body_deeper_than_the_stack_raises_nothing_but_a_fault(tmp_path_factor
     assert all(isinstance(f, MappingFault) for f in found)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(payload=st.binary(max_size=50) | JSON.map(lambda b: json.dumps(b).encode()), topic=st.sampled_from(["c", "t/x"]))
 def test_no_payload_of_a_gateway_raises(tmp_path_factory: Any, payload: bytes, topic: str) -> None:
     file = tmp_path_factory.getbasetemp() / "gateways.toml"

@@ -320,7 +320,7 @@ def lined() -> Line:
     return Line(DUTY, night, CHIEF, policy=quick)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(histories())
 def test_sleeping_until_it_is_due_misses_nothing(history: list[tuple[int, tuple[Change, ...]]]) -> None:
     asleep, awake = lined(), lined()
@@ -333,7 +333,7 @@ def test_sleeping_until_it_is_due_misses_nothing(history: list[tuple[int, tuple[
     assert asleep.said == awake.said
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(histories())
 def test_whatever_happens(history: list[tuple[int, tuple[Change, ...]]]) -> None:
     line = lined()

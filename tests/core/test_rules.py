@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core import timeline
@@ -135,7 +135,6 @@ def test_what_is_told_does_not_change_what_a_rule_means() -> None:
     assert term(yellow=10).meaning == term(yellow=10.0).meaning
 
 
-@settings(deadline=None)
 @given(st.lists(rules(), max_size=3), st.text(), st.text(alphabet="\"\\\n\t\x00\x7f'é水{}#"))
 def test_toml_there_and_back(found: list[Rule], name: str, message: str) -> None:
     given = tuple(

@@ -78,7 +78,7 @@ packets = st.lists(
 
 
 @given(packets, st.lists(st.integers(0, 20_000), max_size=40))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_any_fragmentation_gives_the_same(sent: list, cuts: list[int]) -> None:
     stream = b"".join(p if isinstance(p, bytes) else publish(*p) for p in sent)
     got, rest = through(stream, cuts)

@@ -106,14 +106,14 @@ def from_history(rule: Rule, observations: Sequence[Observation]) -> list[Transi
     return History(ZONE, columns, begin=BEGIN, end=END).transitions(rule, 1)
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=1_500)
 @given(rules(), histories())
 def test_history_equals_live(rule: Rule, observations: list[Observation]) -> None:
     live = run(Book(1, (rule,)), ZONE, observations, begin=BEGIN, end=END)
     assert from_history(rule, observations) == live
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(rules(), histories(), st.sets(st.integers(0, 60)))
 def test_restarts_change_nothing(rule: Rule, observations: list[Observation], restarts: set[int]) -> None:
     book = Book(1, (rule,))
@@ -148,7 +148,7 @@ def simple_rules(draw: st.DrawFn) -> Rule:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(rules(), histories(), st.lists(st.integers(1, 3), min_size=1, max_size=3))
 def test_a_dragged_threshold_is_answered_as_if_asked_first(
     of: Rule, observations: list[Observation], moves: list[int]
@@ -279,4 +279,4 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestLife.settings = settings(max_examples=300, stateful_step_count=40)

@@ -63,7 +63,7 @@ def course(start: int, hours: int, turn: Callable[[Conditions, float], None]) ->
     st.floats(0, 4),
     st.floats(0, 2),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_no_weather_makes_negative_air(skies: list[dict[str, float]], regional: float, works: float) -> None:
     air, rng = Air(STATIONS, [], seed=1), np.random.default_rng(1)
     for hour, sky in enumerate(skies):

@@ -1,5 +1,8 @@
 """City: what must hold whatever the day, and what a duty officer would expect to see."""
 
+from copy import deepcopy
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -43,8 +46,17 @@ def test_wet_wells_are_pumped_between_their_levels(fortnight: Fortnight) -> None
 # ---------------------------------------------------------------- scenarios
 
 
+@cache
+def usual(start: int) -> World:
+    return World(zone(lights=40), seed=3, start=start)
+
+
 def at(start: int, *scenarios: Scenario) -> tuple[World, City]:
-    world = World(zone(lights=40), seed=3, start=start, scenarios=scenarios)
+    """None of them may have begun before that."""
+    world = deepcopy(usual(start - MINUTE))
+    for scenario in scenarios:
+        world.add(scenario)
+    world.advance(start)
     city = world.models[Domain.CITY]
     assert isinstance(city, City)
     return world, city
@@ -184,8 +196,8 @@ def test_people_call_about_what_is_wrong_near_them() -> None:
     def stage(now: Conditions) -> None:
         now.sounds.append(Sound(float(east), float(north), 92.0))
 
-    usual, _ = at(NIGHT)
-    usual.advance(NIGHT + HOUR)
+    ordinary, _ = at(NIGHT)
+    ordinary.advance(NIGHT + HOUR)
     for subject, scenario in (
         ("floodReports", cloudburst(NIGHT)),
         ("facilityReports", Laid(NIGHT, 61, dark)),
@@ -194,5 +206,5 @@ def test_people_call_about_what_is_wrong_near_them() -> None:
     ):
         world, _ = at(NIGHT, scenario)
         world.advance(NIGHT + HOUR)
-        assert calls(world, subject).sum() > 4 + 2 * calls(usual, subject).sum(), subject
+        assert calls(world, subject).sum() > 4 + 2 * calls(ordinary, subject).sum(), subject
     assert calls(world, "noiseReports").argmax() == 1

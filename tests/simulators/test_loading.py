@@ -60,7 +60,7 @@ def test_drivers_slow_with_load_as_the_bpr_function_has_it() -> None:
         assert loading.flow / loading.density == pytest.approx(expected, rel=0.10)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @example(seed=2734, load=3.0, pace=1.0, narrowing=1.0)
 @given(
     seed=st.integers(0, 2**32 - 1),

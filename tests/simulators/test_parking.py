@@ -100,7 +100,7 @@ def test_the_median_stay_is_that_of_the_model() -> None:
 # ---------------------------------------------------------------- overflow, gates, events
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(st.floats(0, 60), st.floats(0, 1), st.booleans(), st.floats(0, 1), st.floats(-10, 300)),

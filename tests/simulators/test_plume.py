@@ -35,7 +35,7 @@ def run(places: Array, minutes: int, *leaks: Leak, wind: float = 1.2, wind_from:
 
 
 @given(st.floats(0.5, 8), st.floats(0, 360))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_mass_is_conserved(wind: float, wind_from: float) -> None:
     """All that was let out is in the air, while nothing has left the zone; it stands in the puffs and in the field."""
     plume = Plume(np.zeros((1, 3)))

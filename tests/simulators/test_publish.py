@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 import paho.mqtt.client as paho
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -123,7 +123,6 @@ def test_a_clock_set_back_sends_nothing_twice(world: World) -> None:
 FEW = World(zone(2, 2, parks=0, servers=1, stations=0, monitors=0, lights=1, covers=0), seed=3, start=START)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 90 * SECOND), max_size=30))
 def test_whenever_it_is_asked_no_deadline_is_told_twice_or_early(steps: list[int]) -> None:
     few = FEW.registry
@@ -165,7 +164,7 @@ class Listener:
     def statuses(self) -> dict[str, bytes]:
         return {topic.split("/")[3]: payload for topic, payload, _ in self.messages if "/gateway/" in topic}
 
-    def wait(self, enough: Callable[[], bool], seconds: float = 15) -> None:
+    def wait(self, enough: Callable[[], bool], seconds: float = 90) -> None:
         end = time.monotonic() + seconds
         while not enough():
             assert time.monotonic() < end, f"heard {len(self.messages)} messages, statuses {self.statuses()}"
@@ -194,7 +193,7 @@ def running(registry: Registry, port: int, speed: float) -> Iterator[threading.E
         yield stop
     finally:
         stop.set()
-        thread.join(15)
+        thread.join(90)
         assert not thread.is_alive()
 
 
@@ -247,9 +246,9 @@ def test_what_waits_for_an_absent_broker_is_bounded(
 
     thread = threading.Thread(target=go)
     thread.start()
-    wait_until(lambda: "readings dropped" in caplog.text, "the outbox is full", 60)
+    wait_until(lambda: "readings dropped" in caplog.text, "the outbox is full")
     stop.set()
-    thread.join(15)
+    thread.join(90)
     assert dropped
     assert dropped[0] > 0
 

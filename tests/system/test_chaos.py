@@ -80,7 +80,7 @@ class Sensors:
 
     def settled(self) -> None:
         """Returns once the broker has acknowledged all."""
-        wait_until(lambda: len(self.acknowledged) == self.published, "the broker has acknowledged all", 60)
+        wait_until(lambda: len(self.acknowledged) == self.published, "the broker has acknowledged all")
 
     def close(self) -> None:
         self.client.disconnect()

@@ -79,7 +79,7 @@ def test_nothing_acknowledged_is_lost_while_the_store_is_away(tmp_path: Path) ->
         assert "502" in taken.away
         time.sleep(1)
         server.start()
-        wait_until(lambda: len(sensors.stored(store)) == 2_500, "all are stored once it is back", 60)
+        wait_until(lambda: len(sensors.stored(store)) == 2_500, "all are stored once it is back")
         assert sensors.stored(store) == [float(i) for i in range(2_500)]
         assert taken.away == ""
         sensors.close()
@@ -99,7 +99,7 @@ def test_a_new_worker_takes_what_came_while_none_was_there(tmp_path: Path) -> No
         sensors.publish(100, 3_000)
         second = worker(store, port, tmp_path)
         second.start()
-        wait_until(lambda: len(sensors.stored(store)) == 3_000, "the rest are stored", 30)
+        wait_until(lambda: len(sensors.stored(store)) == 3_000, "the rest are stored")
         sensors.close()
         second.stop()
         store.close()

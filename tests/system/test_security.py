@@ -164,7 +164,7 @@ class Account:
 def account(settings: Broker) -> Iterator[Account]:
     made = Account(settings)
     try:
-        wait_until(lambda: made.connected, f"{settings.user} connected", 10)
+        wait_until(lambda: made.connected, f"{settings.user} connected")
         yield made
     finally:
         made.close()
@@ -186,8 +186,8 @@ def test_a_flood_through_tls_is_taken_in_at_once(server: Server, tmp_path: Path)
                 body = {"at": start + i, "values": {"intensity": i % 1000}}
                 sensors.client.publish(topic("td-1"), json.dumps(body), qos=1)
             stored = lambda: len(store.series("td-1", "intensity", start, start + many).at)  # noqa: E731
-            wait_until(lambda: stored() == many, "all are stored", 15)
-            wait_until(lambda: "gaoxin/v1/worker/flood/status" in web.heard, "ingest says how it is", 15)
+            wait_until(lambda: stored() == many, "all are stored")
+            wait_until(lambda: "gaoxin/v1/worker/flood/status" in web.heard, "ingest says how it is")
     finally:
         worker.stop()
 
@@ -228,7 +228,7 @@ def refusals(caplog: pytest.LogCaptureFixture, *settings: Broker) -> list[str]:
     caplog.set_level(logging.DEBUG, "gaoxin.mqtt")
     made = [Account(s) for s in settings]
     try:
-        wait_until(lambda: all(len(said(caplog, a, logging.DEBUG)) > 1 for a in made), "two refusals each", 10)
+        wait_until(lambda: all(len(said(caplog, a, logging.DEBUG)) > 1 for a in made), "two refusals each")
     finally:
         for one in made:
             one.client.disconnect()  # all of them before any of them is waited for
@@ -285,7 +285,7 @@ def test_a_server_that_says_nothing_does_not_hold_the_client(server: Server, cap
         made.connect_timeout = 0.3  # seconds; 5 by itself
         mqtt.connect(made, settings)
         try:
-            wait_until(lambda: "it does not answer in time" in caplog.text, "the time-out is said", 5)
+            wait_until(lambda: "it does not answer in time" in caplog.text, "the time-out is said")
         finally:
             begun = time.monotonic()
             made.disconnect()
@@ -299,7 +299,7 @@ def test_a_client_outlives_a_refusal(server: Server, caplog: pytest.LogCaptureFi
     try:
         wait_until(lambda: bool(said(caplog, made, logging.ERROR)), "refused")
         made.client.username_pw_set("web", PASSWORD + "web")
-        wait_until(lambda: made.connected, "connected", 10)
+        wait_until(lambda: made.connected, "connected")
     finally:
         made.close()
 

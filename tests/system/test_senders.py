@@ -358,7 +358,7 @@ def test_two_processes_send_nothing_twice(ledger: Ledger, tmp_path: Path) -> Non
         server.slow = 0.01
         write(ledger, 60)
         both = [Child(tmp_path, server, name) for name in ("one", "two")]
-        wait_until(lambda: counts(ledger) == {("duty", State.SENT): 60}, "all are sent", 60)
+        wait_until(lambda: counts(ledger) == {("duty", State.SENT): 60}, "all are sent")
         for child in both:
             child.end()
     assert Counter(Counter(g.body["key"] for g in server.got).values()) == {1: 60}
@@ -373,10 +373,10 @@ def test_a_kill_loses_nothing(ledger: Ledger, tmp_path: Path) -> None:
         for n in range(12):
             child = Child(tmp_path, server, f"n{n}")
             enough = server.arrived + 1 + n % 3
-            wait_until(lambda: server.arrived >= enough, "it sends", 30)  # noqa: B023
+            wait_until(lambda: server.arrived >= enough, "it sends")  # noqa: B023
             child.end(signal.SIGKILL)
         last = Child(tmp_path, server, "last")
-        wait_until(lambda: counts(ledger) == {("duty", State.SENT): 40}, "all are sent", 60)
+        wait_until(lambda: counts(ledger) == {("duty", State.SENT): 40}, "all are sent")
         last.end()
     received = Counter(g.body["key"] for g in server.got)
     assert server.dropped >= 6, "the kills came in the middle"

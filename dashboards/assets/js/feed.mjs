@@ -9,10 +9,21 @@ import { connect } from "./live.mjs";
 
 const RELOAD_AGAIN_MS = 300_000;
 const POINTS = 288;
+const DRAW_MS = 250; // a map is drawn whole for each change in it: ten times a second is work that nobody sees
 
 export function liveSource({ directory, language, tell }) {
   const zone = new Zone(directory.devices.length, directory.digest);
   let mismatch = false; // the frames are of another registry than ours
+  const due = new Set(); // indices that have changed since the map was told
+  let drawing = null;
+  let drawn = 0;
+
+  function draw() {
+    drawing = null;
+    drawn = performance.now();
+    tell.frame([...due]);
+    due.clear();
+  }
 
   function take(data) {
     let frame;
@@ -27,7 +38,8 @@ export function liveSource({ directory, language, tell }) {
     if (changed === "gap") return "gap";
     mismatch = changed === "mismatch" && !reload(frame.digest);
     if (changed === "mismatch") return null;
-    tell.frame(changed);
+    for (const index of changed) due.add(index);
+    if (due.size) drawing ??= setTimeout(draw, Math.max(drawn + DRAW_MS - performance.now(), 0));
     return frame;
   }
 
@@ -42,7 +54,10 @@ export function liveSource({ directory, language, tell }) {
   return {
     zone,
     now: feed.now,
-    stop: feed.stop,
+    stop: () => {
+      clearTimeout(drawing);
+      feed.stop();
+    },
     device: ({ id }, { signal } = {}) => read(`/api/v1/devices/${encodeURIComponent(id)}?lang=${language}`, { signal }),
     history: ({ id }, metric) => read(`/api/v1/history?${new URLSearchParams({ device: id, metric, points: POINTS })}`),
   };
