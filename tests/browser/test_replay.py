@@ -182,7 +182,7 @@ def test_alarms_re_run_are_those_of_the_incident_and_marked(browser: Browser, pa
 
 def said(visit: Replay, text: str) -> None:
     place = visit.page.locator("#replay-rerun-said")
-    wait_until(lambda: text in place.inner_text(), f"the banner says {text}", 60)
+    wait_until(lambda: text in place.inner_text(), f"the banner says {text}")
 
 
 def test_alarms_are_re_run_under_an_old_version_and_under_a_draft(browser: Browser, past: Past) -> None:
@@ -319,7 +319,7 @@ def side_by_side(visit: Replay, device: str) -> None:
           .map(m => values[m.name].toFixed(m.decimals))""",
         [device, known["values"]],
     )
-    wait_until(lambda: all(value in card.inner_text() for value in exact), f"the card shows {exact}", 30)
+    wait_until(lambda: all(value in card.inner_text() for value in exact), f"the card shows {exact}")
     page.screenshot(path=SHOTS / "replay-side.png", timeout=SLOW_MS)
     assert page.evaluate(CUT_OFF) == []
     page.mouse.click(x, y)

@@ -160,7 +160,7 @@ def test_a_device_shows_its_exact_values_and_its_day(wall: Wall, twin: Up) -> No
     wall.page.mouse.move(x, y)
     card = wall.page.locator("#wall-hover")
     card.wait_for(state="visible", timeout=10_000)
-    wait_until(lambda: re.search(r"PM2.5\s+\d+\.\dµg/m³", card.inner_text()) is not None, "its values, exact", 20)
+    wait_until(lambda: re.search(r"PM2.5\s+\d+\.\dµg/m³", card.inner_text()) is not None, "its values, exact")
     assert station["name"] in card.inner_text()
     wall.page.screenshot(path=SHOTS / "wall-hover.png", timeout=120_000)
     wall.page.mouse.click(x, y)
