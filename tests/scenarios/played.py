@@ -67,10 +67,15 @@ class Played:
 
 
 @cache
-def play(id: str) -> Played:
+def scenario_of(id: str) -> Scenario:
     story = stories()[id]
-    start = parse(f"2026-{story.season}T{story.start}:00")
-    scenario = Scenario(id, PLACES, start)
+    return Scenario(id, PLACES, parse(f"2026-{story.season}T{story.start}:00"))
+
+
+@cache
+def play(id: str) -> Played:
+    scenario = scenario_of(id)
+    story, start = scenario.story, scenario.start
     begin = start - round(max(LEAD, scenario.plot.before)) * MINUTE
     plain = World(REGISTRY, seed=SEED, start=begin)
     scene = deepcopy(plain)
