@@ -36,11 +36,12 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# What is computed and what runs whole processes on both cores; the pages alone, as a map in software takes both
+# What is computed on both cores; what is killed and timed, and the pages, whose maps are drawn in software, alone
 test: lint
 	node --test tests/js/*.test.mjs
-	$(BIN)/pytest --ignore=tests/browser -n 2 --dist loadgroup $(PYTEST)
+	$(BIN)/pytest --ignore=tests/browser --ignore=tests/system -n 2 --dist loadgroup $(PYTEST)
 	$(BIN)/pytest tests/browser $(PYTEST)
+	$(BIN)/pytest tests/system $(PYTEST)
 
 long: $(VENV)/.test
 	$(BIN)/pytest -m long -n 2 --dist loadgroup $(PYTEST)

@@ -71,17 +71,18 @@ def publish(observations: Iterable[Observation], decoder: Decoder, broker: Broke
 
 def workers(broker: Broker) -> list[Status]:
     """What the ingest workers say of themselves, as the broker has kept it; BrokerError as for `publish`."""
-    found: list[Status] = []
+    found: dict[str, Status] = {}  # of one that speaks meanwhile, its latest word
 
     def take(_c: paho.Client, _u: object, message: paho.MQTTMessage) -> None:
         with contextlib.suppress(msgspec.DecodeError):
-            found.append(msgspec.json.decode(message.payload, type=Status))
+            said = msgspec.json.decode(message.payload, type=Status)
+            found[said.worker] = said
 
     with _connected(broker) as sender:
         sender.client.on_message = take
         sender.client.subscribe(f"{broker.prefix}/worker/+/status")
         time.sleep(LISTEN_S)
-    return [w for w in found if w.state != "offline"]
+    return [w for w in found.values() if w.state != "offline"]
 
 
 class _Sender:

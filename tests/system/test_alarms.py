@@ -218,7 +218,7 @@ def test_a_kill_loses_no_alarm_and_no_notice(twin: Up, hook: Web) -> None:
         lambda: retained(twin).keys() == {"t-loud/ns-01", "t-loud/ns-02"}, "the broker has what the ledger has", 60
     )
     assert retained(twin)["t-loud/ns-02"]["level"] == "red"
-    wait_until(lambda: sum("reason" in g.body and g.body["reason"] == "rose" for g in hook.got) > 0, "red is told")
+    wait_until(lambda: sum("reason" in g.body and g.body["reason"] == "rose" for g in hook.got) > 0, "red is told", 240)
     for device in DEVICES:
         say(twin, device, 50)
     wait_until(lambda: retained(twin) == {}, "all is over")
