@@ -28,7 +28,7 @@ def ledger(twin: Up) -> Iterator[Ledger]:
 
 
 def visit_as(browser: Browser, twin: Up, role: str | None, path: str) -> Visit:
-    visit = Visit(browser, twin.url + path, cookies=signed_in(browser, twin, role) if role else None)
+    visit = Visit(browser, twin.url + path, 1920, 1080, cookies=signed_in(browser, twin, role) if role else None)
     visit.page.locator(".rules-totals").wait_for()
     return visit
 
