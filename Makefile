@@ -36,12 +36,14 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# What is computed on both cores; what is killed and timed, and the pages, whose maps are drawn in software, alone
+# Whole processes, which mostly wait, run beside what is computed; the pages alone, as a map in software takes both cores
 test: lint
 	node --test tests/js/*.test.mjs
-	$(BIN)/pytest --ignore=tests/browser --ignore=tests/system -n 2 --dist loadgroup $(PYTEST)
+	@mkdir -p build
+	$(BIN)/pytest tests/system $(PYTEST) > build/system.log 2>&1 & system=$$!; \
+	$(BIN)/pytest --ignore=tests/browser --ignore=tests/system $(PYTEST); computed=$$?; \
+	wait $$system; run=$$?; cat build/system.log; test $$computed -eq 0 -a $$run -eq 0
 	$(BIN)/pytest tests/browser $(PYTEST)
-	$(BIN)/pytest tests/system $(PYTEST)
 
 long: $(VENV)/.test
 	$(BIN)/pytest -m long -n 2 --dist loadgroup $(PYTEST)
