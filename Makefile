@@ -1,7 +1,6 @@
 # make up            run the whole twin here: http://127.0.0.1:8050
 # make up PORT=8123 DATA=folder
 # make test          every check and every test
-# make long          the tests that simulate days
 # make bench         the measurements
 # make gallery       the twelve scenarios as pictures: build/gallery/index.html
 
@@ -13,7 +12,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 PIP     = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: up test long lint bench gallery vendor clean
+.PHONY: up test lint bench gallery vendor clean
 
 up: $(VENV)/.run
 	@exec env $(if $(PORT),GAOXIN_WEB__PORT='$(PORT)') $(if $(DATA),GAOXIN_DATA='$(DATA)') $(BIN)/gaoxin up
@@ -44,9 +43,6 @@ test: lint
 	$(BIN)/pytest --ignore=tests/browser --ignore=tests/system $(PYTEST); computed=$$?; \
 	wait $$system; run=$$?; cat build/system.log; test $$computed -eq 0 -a $$run -eq 0
 	$(BIN)/pytest tests/browser $(PYTEST)
-
-long: $(VENV)/.test
-	$(BIN)/pytest -m long -n 2 --dist loadgroup $(PYTEST)
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench

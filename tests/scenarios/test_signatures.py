@@ -2,7 +2,6 @@
 
 S01 is held by tests/simulators/test_traffic.py, on the same roads. The wanted numbers are those of the incidents the
 scenarios are made after; where physics gives others they are what is asserted, and the comment says so.
-`make long` holds those that last for days.
 """
 
 import numpy as np
@@ -16,8 +15,6 @@ from twin import air, kpi, standards
 from twin.clock import MINUTE
 from twin.observation import Domain
 from twin.snapshot import Snapshot
-
-DAYS = {"S02", "S04", "S09", "S10"}  # they last for days
 
 
 def first(played: Played, values: Array, above: float) -> int:
@@ -55,7 +52,7 @@ def test_its_facts_lie_within_its_time_and_name_devices_of_the_zone(id: str) -> 
     assert max(fact.level for fact in facts) == story.level
 
 
-@pytest.mark.parametrize("id", [pytest.param(i, marks=[pytest.mark.long] if i in DAYS else []) for i in stories()])
+@pytest.mark.parametrize("id", list(stories()))
 def test_before_it_begins_it_is_an_ordinary_day(id: str) -> None:
     played = play(id)
     if played.scenario.plot.before:
@@ -69,7 +66,6 @@ def test_before_it_begins_it_is_an_ordinary_day(id: str) -> None:
 # ---------------------------------------------------------------- S02 dust
 
 
-@pytest.mark.long
 def test_s02_dust_sweeps_in_from_the_west_and_stays() -> None:
     p = play("S02")
     pm10, pm25 = p.scene.kind("air-station", "pm10"), p.scene.kind("air-station", "pm25")
@@ -90,7 +86,6 @@ def test_s02_dust_sweeps_in_from_the_west_and_stays() -> None:
     assert 15 <= lag <= 35, "16 km at 10 m/s from 290°: 25 min"
 
 
-@pytest.mark.long
 def test_s02_visibility_wind_and_roads() -> None:
     p = play("S02")
     visibility = p.scene.kind("weather-station", "visibility")
@@ -153,7 +148,6 @@ def test_s03_is_seen_in_the_compute_centre_only() -> None:
 # ---------------------------------------------------------------- S04 flood
 
 
-@pytest.mark.long
 def test_s04_the_gauge_shows_the_flood_of_2021() -> None:
     p = play("S04")
     gauge = p.scene.of("ws-wei-gauge", "waterDischarge")
@@ -168,7 +162,6 @@ def test_s04_the_gauge_shows_the_flood_of_2021() -> None:
     assert [standards.flood_level(float(gauge[p.at(m)])).name for m in (60, 600)] == ["BLUE", "YELLOW"]
 
 
-@pytest.mark.long
 def test_s04_closes_the_embankment_restricts_the_bridge_and_spoils_the_water() -> None:
     p = play("S04")
     embankment = [PLACES.links[i].id for i in PLACES.road("road:ew:15")]
@@ -336,7 +329,6 @@ def test_s08_chillers_drop_out_signals_are_dark_and_sensors_silent() -> None:
 # ---------------------------------------------------------------- S09 smog
 
 
-@pytest.mark.long
 def test_s09_pm25_climbs_for_days_and_a_front_clears_it() -> None:
     p = play("S09")
     pm25 = p.scene.kind("air-station", "pm25").mean(axis=1)
@@ -356,7 +348,6 @@ def test_s09_pm25_climbs_for_days_and_a_front_clears_it() -> None:
 # ---------------------------------------------------------------- S10 heat
 
 
-@pytest.mark.long
 def test_s10_each_day_is_hotter() -> None:
     p = play("S10")
     sky = p.scene.kind("weather-station", "temperature").mean(axis=1)
@@ -372,7 +363,6 @@ def test_s10_each_day_is_hotter() -> None:
     assert eight == sorted(eight)
 
 
-@pytest.mark.long
 def test_s10_pue_climbs_and_the_grid_is_obeyed() -> None:
     p = play("S10")
     pue = p.scene.kind("compute-centre", "pue")[:, 0]
