@@ -1,5 +1,5 @@
 """The measurements: `make bench`, or `python -m tests.bench start latency …` for some of them; `endurance` (ten
-minutes), `soak` and `replay_loop` (half an hour each) run only when they are named.
+minutes), `soak` (half an hour) and `replay_loop` (half an hour for each of three zones) run only when they are named.
 
 Each prints what it measured with the machine's cores; nothing here passes or fails.
 """
@@ -242,7 +242,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "soak": soak,
     "replay_loop": replay_loop,
 }
-LONG = ("endurance", "soak", "replay_loop")  # ten minutes and half an hour each: only when named
+LONG = ("endurance", "soak", "replay_loop")  # only when named
 
 
 def main() -> None:

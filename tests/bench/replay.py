@@ -33,18 +33,15 @@ def main() -> None:
     base = read_registry(load(environ={}))
     for size in (len(base), 5_000, 10_000):
         registry = larger(base, size)
-        # The larger zones are copies of the default one: their bytes are its bytes, as often
-        hours = HOURS if size == len(base) else 3
-        print(f"replay: {len(registry):,} devices, {hours} h stored")
+        print(f"replay: {len(registry):,} devices, {HOURS} h stored", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             ledger = Ledger(sqlite_url(Path(folder) / "ledger.sqlite"))
             duck = DuckDBStore(registry, Path(folder) / "o.duckdb")
-            measure("duckdb", registry, duck, ledger, base, hours)
+            measure("duckdb", registry, duck, ledger, base)
             duck.close()
-            if size <= 5_000:
-                with influx_behind_nginx(Path(folder) / "influx") as server:
-                    influx = InfluxStore(registry, **server.address._asdict(), timeout_s=60)
-                    measure("influx (1.6.7 behind nginx)", registry, influx, ledger, base, hours)
+            with influx_behind_nginx(Path(folder) / "influx") as server:
+                influx = InfluxStore(registry, **server.address._asdict(), timeout_s=60)
+                measure("influx (1.6.7 behind nginx)", registry, influx, ledger, base)
             ledger.close()
 
 
@@ -58,11 +55,11 @@ def larger(base: Registry, size: int) -> Registry:
     return Registry(devices[:size])
 
 
-def fill(registry: Registry, base: Registry, store: Store, hours: int) -> int:
+def fill(registry: Registry, base: Registry, store: Store) -> int:
     """The default zone's hours, said by every copy of each device; returns how many readings."""
     copies = -(-len(registry) // len(base))
     rows = 0
-    for _, part in chunks(base, seed=1, start=START, end=START + hours * HOUR):
+    for _, part in chunks(base, seed=1, start=START, end=START + HOURS * HOUR):
         for domain, table in part.items():
             names = table["device"].to_pylist()
             for k in range(copies):
@@ -73,14 +70,14 @@ def fill(registry: Registry, base: Registry, store: Store, hours: int) -> int:
     return rows
 
 
-def measure(name: str, registry: Registry, store: Store, ledger: Ledger, base: Registry, hours: int) -> None:
-    rows = fill(registry, base, store, hours)
+def measure(name: str, registry: Registry, store: Store, ledger: Ledger, base: Registry) -> None:
+    rows = fill(registry, base, store)
     past = Past(registry, store, ledger, grace=3.0, ahead=300 * SECOND)
     print(f"  {name}, {rows:,} readings")
-    begin = START + (hours - 2) * HOUR
+    begin = START + (HOURS - 2) * HOUR
     for view in View:
         each(f"first frame, {view}", [lambda view=view: past.chunk(view, Span(begin, begin + 1, SECOND))] * 5)
-    spans = [Span(START + h * HOUR, START + (h + 1) * HOUR, SECOND) for h in range(1, hours)]
+    spans = [Span(START + h * HOUR, START + (h + 1) * HOUR, SECOND) for h in range(1, HOURS)]
     made: list[bytes] = []
     each("chunk of an hour, 1 s", [lambda s=s: made.append(replay.encode(past.chunk(View.THEN, s))) for s in spans])
     with spent("  its gzip, an hour"):
@@ -89,7 +86,7 @@ def measure(name: str, registry: Registry, store: Store, ledger: Ledger, base: R
     of_day = 24 / len(made)
     print(f"    24 h of them            {sum(map(len, made)) * of_day / 1e6:8.2f} MB raw")
     print(f"                            {sum(map(len, packed)) * of_day / 1e6:8.2f} MB gzip")
-    overview = Span(START, START + hours * HOUR, HOUR)
+    overview = Span(START, START + HOURS * HOUR, HOUR)
     each("overview, steps of 1 h", [lambda: past.chunk(View.NOW, overview)] * 3)
     grouping, names = kpi.Grouping(registry), {d.id: d.name for d in registry}
     hour = Span(begin, begin + HOUR, MINUTE)

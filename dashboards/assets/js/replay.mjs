@@ -374,6 +374,7 @@ class Replay {
   async #load({ kind, view, begin, end, step }, signal) {
     const query = new URLSearchParams({ from: begin, to: end, step: step / 1000, view, lang: this.language });
     if (kind === "frames") query.delete("lang");
+    await between(); // to start a request takes milliseconds, which a picture does not have
     const response = await fetch(`/api/v1/replay/${kind}?${query}`, { signal });
     if (!response.ok) {
       const said = await response.json().catch(() => ({}));
@@ -454,6 +455,9 @@ class Replay {
     other?.setAttribute("href", `?${query}`);
   }
 }
+
+/** After the picture that is being made. */
+const between = () => new Promise((resolve) => setTimeout(resolve));
 
 /** A range that can be: in order, not too short, not too long, not in the future; the last day where none is given. */
 export function rangeOf(from, to, now) {
