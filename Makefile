@@ -12,7 +12,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 PIP     = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: up test lint bench gallery vendor clean
+.PHONY: up test computed system chaos lint bench gallery vendor clean
 
 up: $(VENV)/.run
 	@exec env $(if $(PORT),GAOXIN_WEB__PORT='$(PORT)') $(if $(DATA),GAOXIN_DATA='$(DATA)') $(BIN)/gaoxin up
@@ -38,11 +38,14 @@ lint: $(VENV)/.test
 # Whole processes, which mostly wait, run beside what is computed; the pages alone, as a map in software takes both cores
 test: lint
 	node --test tests/js/*.test.mjs
-	@mkdir -p build
-	$(BIN)/pytest tests/system $(PYTEST) > build/system.log 2>&1 & system=$$!; \
-	$(BIN)/pytest --ignore=tests/browser --ignore=tests/system $(PYTEST); computed=$$?; \
-	wait $$system; run=$$?; cat build/system.log; test $$computed -eq 0 -a $$run -eq 0
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target computed system chaos
 	$(BIN)/pytest tests/browser $(PYTEST)
+
+computed: $(VENV)/.test
+	$(BIN)/pytest $(foreach part,browser system chaos,--ignore=tests/$(part)) $(PYTEST)
+
+system chaos: $(VENV)/.test
+	$(BIN)/pytest tests/$@ $(PYTEST)
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench

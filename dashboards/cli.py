@@ -279,11 +279,9 @@ def backfill(
         finally:
             store.close()
         if played:
-            ledger = opening.open_ledger(settings)
-            with ledger.transaction() as connection:
+            with opening.ledger_of(settings) as ledger, ledger.transaction() as connection:
                 for run in (s.run() for s in played):
                     truth.record(connection, run.id, run.facts)
-            ledger.close()
 
 
 def _moment(option: str, text: str) -> int:

@@ -82,7 +82,15 @@ def _open(page: Page, url: str) -> None:
     begun = time.monotonic()
     page.goto(url)
     page.wait_for_function(SHOWN)
-    print(f"  first picture after {time.monotonic() - begun:.1f} s", end="")
+    passed = time.monotonic() - begun
+    asked, had = page.evaluate(
+        """() => {
+          const first = performance.getEntriesByType("resource").find(({ name }) => name.includes("/replay/frames"));
+          return [first.startTime / 1000, first.responseEnd / 1000];
+        }"""
+    )
+    print(f"  first picture after {passed:.1f} s: {asked:.1f} s until the page asks for its hour, ", end="")
+    print(f"{had - asked:.1f} s until it has it", end="")
     page.wait_for_function("window.gaoxin.map.ready")
     print(f", with the map {time.monotonic() - begun:.1f} s")
 

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
+import { appearance } from "../../dashboards/assets/js/appearance.mjs";
 import { classOf, COLOURS, painted, recoloured } from "../../dashboards/assets/js/difference.mjs";
 
 test("the classes lie evenly about what is the same", () => {
@@ -23,4 +24,10 @@ test("every kind has the colours of the difference, and nothing else changes", (
   const kinds = recoloured({ road: { label: "Road", bands: [] } });
   assert.equal(kinds.road.label, "Road");
   assert.equal(kinds.road.bands[classOf(10, 200)].colour, COLOURS[0]);
+});
+
+test("what differs most stands out most, whichever way", () => {
+  const directory = { kinds: recoloured({ road: {} }), domains: {} };
+  const weight = (value, other) => appearance({ kind: "road" }, ...painted(value, other, 0), directory).band;
+  assert.deepEqual([weight(10, 200), weight(90, 100), weight(100, 100), weight(110, 100), weight(200, 10)], [3, 1, 0, 1, 3]);
 });

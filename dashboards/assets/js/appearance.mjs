@@ -9,7 +9,8 @@ export const SHAPES = ["", "●", "▲", "◆", "■"]; // of the levels, as vie
 
 /**
  * @param {{kind: string, domain: string}} device
- * @returns {{colour: string, band: number, level: number, known: boolean}} `band` -1 where there is none
+ * @returns {{colour: string, band: number, level: number, known: boolean}} `band`: how much it stands out, from 0 on; -1
+ *   where there is none
  */
 export function appearance(device, value, status, { kinds, domains }) {
   const known = value < UNKNOWN;
@@ -17,7 +18,7 @@ export function appearance(device, value, status, { kinds, domains }) {
   const found = band === NO_BAND ? undefined : kinds[device.kind]?.bands?.[band];
   return {
     colour: known ? (found?.colour ?? domains[device.domain]?.colour ?? GREY) : GREY,
-    band: known && found ? band : -1,
+    band: known && found ? (found.weight ?? band) : -1,
     level: Math.min(status & 15, 4),
     known,
   };

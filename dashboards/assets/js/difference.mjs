@@ -7,6 +7,7 @@ import { NO_BAND, UNKNOWN } from "./frame.mjs";
 
 const EDGES = [-64, -24, -8, 8, 24, 64]; // of 254 steps of the scale
 export const COLOURS = ["#2f7bff", "#6fb0ff", "#a9cdf2", "#5c6b7a", "#f5cfa0", "#ff9a3d", "#ff3b4e"];
+const SAME = 3;
 
 /** 0 far lower … 3 the same … 6 far higher. */
 export const classOf = (value, other) => EDGES.filter((edge) => value - other >= edge + (edge > 0 ? 0 : 1)).length;
@@ -17,8 +18,8 @@ export function painted(value, other, level) {
   return [value, (classOf(value, other) << 4) | level];
 }
 
-/** The kinds with the colours of the difference instead of their own. */
+/** The kinds with the colours of the difference instead of their own: what differs most stands out most, either way. */
 export function recoloured(kinds) {
-  const bands = COLOURS.map((colour) => ({ colour }));
+  const bands = COLOURS.map((colour, i) => ({ colour, weight: Math.abs(i - SAME) }));
   return Object.fromEntries(Object.entries(kinds).map(([name, kind]) => [name, { ...kind, bands }]));
 }

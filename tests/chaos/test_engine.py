@@ -10,8 +10,8 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
+from tests.chaos.killed_engine import SENSORS
 from tests.scenarios.played import arrivals, play
-from tests.system.killed_engine import SENSORS
 from twin.clock import HOUR
 from twin.ledger import Ledger, sqlite_url
 from twin.ledger.tables import ALARM, TRANSITION
@@ -30,7 +30,7 @@ def stream() -> bytes:
 
 
 def start(folder: Path, gap: int) -> subprocess.Popen[str]:
-    program = [sys.executable, "-m", "tests.system.killed_engine", str(folder), str(gap)]
+    program = [sys.executable, "-m", "tests.chaos.killed_engine", str(folder), str(gap)]
     return subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
 
 

@@ -1,6 +1,6 @@
 """An engine to be killed: the alarm side on its store and ledger, fed a recorded stream by the stream's own time.
 
-`python -m tests.system.killed_engine FOLDER GAP` goes on from where the store ends, as ingest does from what the broker
+`python -m tests.chaos.killed_engine FOLDER GAP` goes on from where the store ends, as ingest does from what the broker
 kept for it; the engine itself hears nothing of the GAP readings that were published while it was dead. Ingest is one
 batch behind the engine, as in life. Says how far it is, a line a batch.
 """
