@@ -143,6 +143,38 @@ test("after a jump to where nothing is yet, the old picture is not called that t
   assert.ok(right(zone, T), "the zone itself is untouched");
 });
 
+test("where it stands in the dark the moment comes before its chunk; while it is dragged nothing of the kind is asked for", async () => {
+  const { player, past, zone } = made();
+  const moments = () => past.asked.filter(({ span }) => span.end - span.begin === 1000);
+  let now = 0;
+  for (; now < 800; now += 16) {
+    player.seek(T + 10 * HOUR + now * 60_000);
+    player.tick(now);
+  }
+  assert.equal(moments().length, 0, "dragged");
+  const at = T + 15 * HOUR + 61_234;
+  player.seek(at);
+  for (const end = now + 160; now < end; now += 16) player.tick(now);
+  assert.equal(moments().length, 1, "it stands, and it is asked for once");
+  await past.answer(({ end, begin }) => end - begin === 1000);
+  player.tick(now);
+  assert.equal(player.shown, true);
+  assert.ok(right(zone, at));
+  player.play();
+  player.tick((now += 500));
+  player.tick((now += 500));
+  assert.equal(player.at, at, "no further than there is something to show");
+  assert.equal(player.waiting, "loading");
+  past.open = true;
+  await past.answer();
+  for (const end = now + 800; now < end; now += 16) {
+    player.tick(now);
+    await past.answer();
+  }
+  assert.ok(player.at > at);
+  assert.ok(right(zone, player.at));
+});
+
 test("what cannot be read is said with its reason, and asked for again later", async () => {
   const { player, past } = made();
   player.tick(0);
@@ -150,7 +182,7 @@ test("what cannot be read is said with its reason, and asked for again later", a
   await new Promise(setImmediate);
   player.tick(10);
   assert.equal(player.waiting, "the store cannot answer");
-  const again = () => past.asked.filter(({ span }) => span.kind === "frames" && span.begin === T).length;
+  const again = () => past.asked.filter(({ span }) => span.kind === "frames" && span.end === T + HOUR).length;
   assert.equal(again(), 0, "not at once");
   player.tick(5_000);
   assert.equal(again(), 1);

@@ -39,7 +39,8 @@ export class Chunks {
 
   /**
    * Fetch what is missing, the first first; give up what is on its way and not wanted; stay within the bound.
-   * @param {{span: object, until: number}[]} wanted `until`: the last instant needed of it
+   * @param {{span: object, until: number, urgent?: boolean}[]} wanted `until`: the last instant needed of it; `urgent`: not to
+   *   wait for others, to stand before them
    * @param {number} playhead UTC ms
    * @param {number} now ms of any steady clock
    */
@@ -51,8 +52,8 @@ export class Chunks {
       if (held.data) held.state = "ready";
       else this.#held.delete(name);
     }
-    for (const { span, until } of wanted) {
-      if (this.loading >= this.atATime) break;
+    for (const { span, until, urgent = false } of wanted) {
+      if (this.loading >= this.atATime && !urgent) break;
       if (this.#due(span, until, now)) this.#fetch(span, now);
     }
     this.#shrink(names, playhead);

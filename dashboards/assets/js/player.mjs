@@ -27,6 +27,7 @@ export const MOST = 31 * DAY;
 const GAP_MS = 1_000; // a page that was not drawn for longer does not leap
 const AHEAD_MS = 12_000; // of real time, to be there before it is needed
 const FARTHEST = 4; // chunks ahead
+const STANDING_MS = 80; // a clock that is being dragged stands nowhere for so long
 
 export const levelOf = (length) => LEVELS.find(({ upto }) => length <= upto);
 
@@ -40,6 +41,7 @@ export class Player {
   #last = null;
   #views = []; // what each track last told
   #jumped = true;
+  #stands = { at: NaN, since: 0 }; // where the clock is, and since when
 
   /**
    * @param {{chunks: object, tracks: {offset: number, zone: object}[], view: "then" | "now", from: number, to: number,
@@ -122,7 +124,8 @@ export class Player {
   tick(now) {
     const passed = this.#last === null ? 0 : Math.min(now - this.#last, GAP_MS);
     this.#last = now;
-    this.chunks.want(this.#needs(), this.at, now);
+    if (this.at !== this.#stands.at) this.#stands = { at: this.at, since: now };
+    this.chunks.want(this.#needs(now - this.#stands.since >= STANDING_MS), this.at, now);
     if (this.playing && this.shown) this.#advance(passed * this.speed);
     this.#show();
   }
@@ -183,7 +186,19 @@ export class Player {
   }
 
   #frames(at, offset) {
+    const instant = at + offset;
+    return this.#chunk(at, offset) ?? this.chunks.at(this.#moment(instant), instant);
+  }
+
+  #chunk(at, offset) {
     return this.chunks.at(this.#span("frames", at + offset), at + offset);
+  }
+
+  /** One step alone: it is there sooner than the whole chunk around it. */
+  #moment(instant) {
+    const { step } = this.level;
+    const begin = Math.floor(instant / step) * step;
+    return { kind: "frames", view: this.view, begin, end: begin + step, step };
   }
 
   #span(kind, instant) {
@@ -192,12 +207,13 @@ export class Player {
     return { kind, view: this.view, begin, end: begin + chunk, step: kind === "views" ? views : step };
   }
 
-  /** The chunks to have, the most urgent first: here, then where it goes, then behind. */
-  #needs() {
+  /** The chunks to have, the most urgent first: the moment where it stands in the dark, here, where it goes, behind. */
+  #needs(stands) {
     const { chunk } = this.level;
     const forward = this.playing ? Math.min(FARTHEST, Math.ceil((this.speed * AHEAD_MS) / chunk)) : 1;
     const steps = [0, ...Array.from({ length: forward }, (_, k) => k + 1), -1];
-    const wanted = [];
+    const dark = stands ? this.tracks.filter(({ offset }) => !this.#chunk(this.at, offset)) : [];
+    const wanted = dark.map(({ offset }) => ({ span: this.#moment(this.at + offset), until: this.at + offset, urgent: true }));
     for (const k of steps) {
       let at = this.at + k * chunk;
       if (at >= Math.ceil(this.to / chunk) * chunk) {
