@@ -85,11 +85,11 @@ def _open(page: Page, url: str) -> None:
     passed = time.monotonic() - begun
     asked, had = page.evaluate(
         """() => {
-          const first = performance.getEntriesByType("resource").find(({ name }) => name.includes("/replay/frames"));
-          return [first.startTime / 1000, first.responseEnd / 1000];
+          const frames = performance.getEntriesByType("resource").filter((e) => e.name.includes("/replay/frames"));
+          return ["startTime", "responseEnd"].map((what) => Math.min(...frames.map((e) => e[what])) / 1000);
         }"""
     )
-    print(f"  first picture after {passed:.1f} s: {asked:.1f} s until the page asks for its hour, ", end="")
+    print(f"  first picture after {passed:.1f} s: {asked:.1f} s until the page asks for what it shows, ", end="")
     print(f"{had - asked:.1f} s until it has it", end="")
     page.wait_for_function("window.gaoxin.map.ready")
     print(f", with the map {time.monotonic() - begun:.1f} s")

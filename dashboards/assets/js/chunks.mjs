@@ -39,8 +39,8 @@ export class Chunks {
 
   /**
    * Fetch what is missing, the first first; give up what is on its way and not wanted; stay within the bound.
-   * @param {{span: object, until: number, urgent?: boolean}[]} wanted `until`: the last instant needed of it; `urgent`: not to
-   *   wait for others, to stand before them
+   * @param {{span: object, until: number, urgent?: boolean}[]} wanted `until`: the last instant needed of it; `urgent`: they
+   *   stand before the others, and no other is begun while one is on its way
    * @param {number} playhead UTC ms
    * @param {number} now ms of any steady clock
    */
@@ -52,9 +52,11 @@ export class Chunks {
       if (held.data) held.state = "ready";
       else this.#held.delete(name);
     }
+    let alone = false;
     for (const { span, until, urgent = false } of wanted) {
-      if (this.loading >= this.atATime && !urgent) break;
+      if (!urgent && (alone || this.loading >= this.atATime)) break;
       if (this.#due(span, until, now)) this.#fetch(span, now);
+      alone ||= urgent && this.#held.get(nameOf(span)).state === "loading";
     }
     this.#shrink(names, playhead);
   }

@@ -18,7 +18,7 @@ const LEVELS = [
   { upto: 26 * HOUR, step: SECOND, chunk: HOUR, views: MINUTE },
   { upto: 4 * DAY, step: MINUTE, chunk: 2 * HOUR, views: 10 * MINUTE },
   { upto: 10 * DAY, step: 10 * MINUTE, chunk: 8 * HOUR, views: HOUR },
-  { upto: Infinity, step: HOUR, chunk: 2 * DAY, views: 3 * HOUR },
+  { upto: Infinity, step: HOUR, chunk: 12 * HOUR, views: 3 * HOUR },
 ];
 
 export const LEAST = MINUTE; // the shortest range
@@ -41,7 +41,7 @@ export class Player {
   #last = null;
   #views = []; // what each track last told
   #jumped = true;
-  #stands = { at: NaN, since: 0 }; // where the clock is, and since when
+  #stands = { at: NaN, since: -Infinity, jumped: true }; // where the clock is, since when, and whether it stood before
 
   /**
    * @param {{chunks: object, tracks: {offset: number, zone: object}[], view: "then" | "now", from: number, to: number,
@@ -124,10 +124,16 @@ export class Player {
   tick(now) {
     const passed = this.#last === null ? 0 : Math.min(now - this.#last, GAP_MS);
     this.#last = now;
-    if (this.at !== this.#stands.at) this.#stands = { at: this.at, since: now };
-    this.chunks.want(this.#needs(now - this.#stands.since >= STANDING_MS), this.at, now);
+    this.chunks.want(this.#needs(this.#standing(now)), this.at, now);
     if (this.playing && this.shown) this.#advance(passed * this.speed);
     this.#show();
+  }
+
+  /** Whether a person wants to see this very instant, and is not on the way to another. */
+  #standing(now) {
+    const rested = now - this.#stands.since >= STANDING_MS;
+    if (this.at !== this.#stands.at) this.#stands = { at: this.at, since: now, jumped: rested };
+    return rested || this.#stands.jumped;
   }
 
   #advance(by) {
