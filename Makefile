@@ -2,6 +2,7 @@
 # make up PORT=8123 DATA=folder
 # make test          every check and every test
 # make bench         the measurements
+# make bench BENCH="replay replay_loop"   those of them
 # make gallery       the twelve scenarios as pictures: build/gallery/index.html
 
 # A test starts some hundred processes: each would compile the project anew
@@ -48,7 +49,7 @@ system chaos: $(VENV)/.test
 	$(BIN)/pytest tests/$@ $(PYTEST)
 
 bench: $(VENV)/.test
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(BENCH)
 
 gallery: $(VENV)/.test
 	$(BIN)/python -m tests.gallery

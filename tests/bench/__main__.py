@@ -1,4 +1,4 @@
-"""The measurements: `make bench`, or `python -m tests.bench start latency …` for some of them; `endurance` (ten
+"""The measurements: `make bench`, or `make bench BENCH="start latency …"` for some of them; `endurance` (ten
 minutes), `soak` (half an hour) and `replay_loop` (half an hour for each of three zones) run only when they are named.
 
 Each prints what it measured with the machine's cores; nothing here passes or fails.
