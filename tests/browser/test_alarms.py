@@ -23,6 +23,7 @@ RULE = Rule(
     scope=Scope(kinds=("weather-station",)),
     message="{name} 风速 {value} {unit}，阈值 {threshold}",
     runbook="撤离高处作业人员",
+    clear_after_s=3_600,  # the station itself goes on saying once a minute that it is calm
     grace_s=86_400,
 )
 
