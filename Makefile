@@ -13,7 +13,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 PIP     = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: up test computed system chaos lint bench gallery vendor clean
+.PHONY: up test computed simulated system chaos lint bench gallery vendor clean
 
 up: $(VENV)/.run
 	@exec env $(if $(PORT),GAOXIN_WEB__PORT='$(PORT)') $(if $(DATA),GAOXIN_DATA='$(DATA)') $(BIN)/gaoxin up
@@ -36,14 +36,17 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Whole processes, which mostly wait, run beside what is computed; the pages alone, as a map in software takes both cores
+# Whole processes, which mostly wait, run beside what is computed and simulated; the pages alone, as a map in software takes both cores
 test: lint
 	node --test tests/js/*.test.mjs
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target computed system chaos
+	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target system simulated computed chaos
 	$(BIN)/pytest tests/browser $(PYTEST)
 
 computed: $(VENV)/.test
-	$(BIN)/pytest $(foreach part,browser system chaos,--ignore=tests/$(part)) $(PYTEST)
+	$(BIN)/pytest $(foreach part,browser system chaos simulators scenarios,--ignore=tests/$(part)) $(PYTEST)
+
+simulated: $(VENV)/.test
+	$(BIN)/pytest tests/simulators tests/scenarios $(PYTEST)
 
 system chaos: $(VENV)/.test
 	$(BIN)/pytest tests/$@ $(PYTEST)
