@@ -36,7 +36,8 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Whole processes, which mostly wait, run beside what is computed and simulated; the pages alone, as a map in software takes both cores
+# Whole processes, which mostly wait, run beside what is computed and simulated; the pages alone, as a map in software
+# takes both cores
 test: lint
 	node --test tests/js/*.test.mjs
 	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target system simulated computed chaos

@@ -150,8 +150,8 @@ def _grid(_: Translate) -> dag.AgGrid:
         className="desk-grid",
         columnDefs=[
             column("levelText", _("Level"), 100, cellClassRules=tones, cellClass="alarm-level"),
-            column("rule", _("Alarm"), 190, tooltipField="rule", flex=2),
-            column("place", _("Place"), 180, tooltipField="place", flex=2),
+            column("rule", _("Alarm"), 190, tooltipField="rule", flex=2, minWidth=150),
+            column("place", _("Place"), 180, tooltipField="place", flex=2, minWidth=150),
             column("subject", _("Device"), 92, tooltipField="subject"),
             column("value", _("Value"), 120, type="rightAligned"),
             column("since", _("Since"), 112, tooltipField="lasted"),

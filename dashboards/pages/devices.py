@@ -134,7 +134,7 @@ def _grid(_: Translate) -> dag.AgGrid:
                 105,
                 cellClassRules={f"tone-{t}": f"params.data.tone == '{t}'" for t in ("good", "bad", "none")},
             ),
-            column("age", _("Data age"), 100, valueFormatter={"function": "params.data.ageText"}, type="rightAligned"),
+            column("age", _("Data age"), 112, valueFormatter={"function": "params.data.ageText"}, type="rightAligned"),
             column(
                 "kept",
                 _("On time, %"),

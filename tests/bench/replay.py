@@ -27,11 +27,12 @@ from twin.store.influx import InfluxStore
 
 START = 1_792_540_800_000
 HOURS = 24
+SIZES = (0, 5_000, 10_000)  # devices; 0: the default zone
 
 
 def main() -> None:
     base = read_registry(load(environ={}))
-    for size in (len(base), 5_000, 10_000):
+    for size in SIZES:
         registry = larger(base, size)
         print(f"replay: {len(registry):,} devices, {HOURS} h stored", flush=True)
         with tempfile.TemporaryDirectory() as folder:
@@ -46,7 +47,8 @@ def main() -> None:
 
 
 def larger(base: Registry, size: int) -> Registry:
-    """The default zone as often as it takes."""
+    """The default zone as often as it takes; itself for 0."""
+    size = size or len(base)
     devices = [
         msgspec.structs.replace(d, id=f"{d.id}{f'-{k}' if k else ''}")
         for k in range(-(-size // len(base)))

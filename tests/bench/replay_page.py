@@ -15,7 +15,7 @@ from pathlib import Path
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
 from dashboards.opening import read_registry
-from tests.bench.replay import HOURS, START, fill, larger
+from tests.bench.replay import HOURS, SIZES, START, fill, larger
 from tests.browser.chromium import FLAGS
 from tests.servers import Up
 from twin import registry as registries
@@ -23,7 +23,6 @@ from twin.clock import HOUR
 from twin.settings import load
 from twin.store.duckdb import DuckDBStore
 
-SIZES = (0, 5_000, 10_000)  # 0: the default zone
 PLAYED_S = 30
 LOOPED_S = 1_800
 END = START + HOURS * HOUR
@@ -42,9 +41,9 @@ def main() -> None:
                 _apply(page, speed)
 
 
-def loop(*sizes: int) -> None:
+def loop() -> None:
     """Half an hour of looping for each zone, to see whether the heap is flat."""
-    for size in sizes or SIZES:
+    for size in SIZES:
         with _opened(size) as (page, session):
             _loop(page, session)
 
@@ -53,7 +52,7 @@ def loop(*sizes: int) -> None:
 def _opened(size: int) -> Iterator[tuple[Page, CDPSession]]:
     """A day of a zone of `size` devices, opened in a browser six hours before its end."""
     base = read_registry(load(environ={}))
-    registry = larger(base, size or len(base))
+    registry = larger(base, size)
     print(f"replay in the browser: {len(registry):,} devices, {HOURS} h in DuckDB", flush=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
         data = Path(folder) / "data"

@@ -19,8 +19,9 @@ def total(visit: Visit, label: str) -> str:
     return visit.page.locator(".desk-total", has_text=label).locator(".desk-value").inner_text()
 
 
-def cell(visit: Visit, device: str, column: str) -> str:
-    return visit.page.locator(f'.ag-row[row-id="{device}"] [col-id="{column}"]').first.inner_text()
+def reads(visit: Visit, device: str, column: str, wanted: str) -> None:
+    cell = visit.page.locator(f'.ag-row[row-id="{device}"] [col-id="{column}"]').first
+    wait_until(lambda: cell.inner_text() == wanted, f"{column} of {device} reads {wanted}")
 
 
 def send(twin: Up, topic: str, body: object) -> None:
@@ -42,15 +43,9 @@ def test_what_goes_wrong_with_a_device_is_seen(browser: Browser, twin: Up) -> No
     page = visit.page
     page.get_by_text("有异常").click()
     wait_until(lambda: page.locator('.ag-row[row-id="wx-01"]').count() > 0, "the device is with trouble")
-    for device, column, wanted in (
-        ("wx-01", "clock", "快 47 s"),
-        ("wx-01", "missing", "38"),
-        ("aq-07", "refused", "1"),
-    ):
-        wait_until(
-            lambda d=device, c=column, w=wanted: cell(visit, d, c) == w,  # type: ignore[misc]
-            f"{column} of {device} reads {wanted}",
-        )
+    reads(visit, "wx-01", "clock", "快 47 s")
+    reads(visit, "wx-01", "missing", "38")
+    reads(visit, "aq-07", "refused", "1")
     wait_until(lambda: total(visit, "时钟异常") == "1", "it is counted")
     wait_until(lambda: total(visit, "拒收待处理（项）") == "2", "both are in quarantine")
     quarantine = page.locator("#devices-quarantine")

@@ -7,7 +7,7 @@ import { NO_BAND, UNKNOWN } from "./frame.mjs";
 
 const EDGES = [-64, -24, -8, 8, 24, 64]; // of 254 steps of the scale
 export const COLOURS = ["#2f7bff", "#6fb0ff", "#a9cdf2", "#5c6b7a", "#f5cfa0", "#ff9a3d", "#ff3b4e"];
-const SAME = 3;
+const SAME = EDGES.length / 2;
 
 /** 0 far lower … 3 the same … 6 far higher. */
 export const classOf = (value, other) => EDGES.filter((edge) => value - other >= edge + (edge > 0 ? 0 : 1)).length;

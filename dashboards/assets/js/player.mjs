@@ -41,7 +41,7 @@ export class Player {
   #last = null;
   #views = []; // what each track last told
   #jumped = true;
-  #stands = { at: NaN, since: -Infinity, jumped: true }; // where the clock is, since when, and whether it stood before
+  #stands = { at: NaN, since: -Infinity, came: true }; // where the clock is, since when, and whether in one jump
 
   /**
    * @param {{chunks: object, tracks: {offset: number, zone: object}[], view: "then" | "now", from: number, to: number,
@@ -132,8 +132,8 @@ export class Player {
   /** Whether a person wants to see this very instant, and is not on the way to another. */
   #standing(now) {
     const rested = now - this.#stands.since >= STANDING_MS;
-    if (this.at !== this.#stands.at) this.#stands = { at: this.at, since: now, jumped: rested };
-    return rested || this.#stands.jumped;
+    if (this.at !== this.#stands.at) this.#stands = { at: this.at, since: now, came: rested };
+    return rested || this.#stands.came;
   }
 
   #advance(by) {
